@@ -1,0 +1,1 @@
+"""Clacks: an event bus for XML events."""
