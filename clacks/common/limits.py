@@ -30,10 +30,10 @@ class Limits:
     """Links of one connection. Beyond it a link is detached with ``amqp:resource-limit-exceeded``."""
 
     sessions: int = 64
-    """Sessions of one connection (AMQP's channel-max + 1); proton clients use one, RabbitMQ style one a link."""
+    """Sessions of one connection (AMQP's channel-max + 1); proton clients use one."""
 
     queue_events: int = 1000
-    """Messages waiting for one consumer: half a second at full load. Then the oldest is dropped and counted."""
+    """Messages waiting for one consumer: half a second at load. Then the oldest is dropped, counted."""
 
     queue_bytes: int = 16 * 1024 * 1024
     """Bytes waiting for one consumer, so that few large events cannot fill memory. Then as above."""
