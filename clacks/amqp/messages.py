@@ -1,0 +1,238 @@
+"""AMQP 1.0 messages (part 3.2): an immutable section format, read only as far as somebody asks.
+
+A broker that forwards needs the subject, the user and the body; a consumer needs the application properties
+too, but only if a query names them. So `decode` reads the properties section, notes where the others lie, and
+`Message.properties` is read when first asked. Content never refers into the bytes it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from clacks.amqp.types import Symbol, Timestamp, ULong, decode_value, encode_value, skip_value
+from clacks.common.errors import ProtocolError
+
+__all__ = ["Message", "decode", "encode"]
+
+MessageId = str | bytes | int | Any  # AMQP lets it be ulong, uuid, binary or string
+
+
+@dataclass(slots=True)
+class Message:
+    """One AMQP message.
+
+    ``body`` holds the content of the data sections, or the text or binary of an amqp-value section; ``value``
+    holds what another kind of body says (a list, a map, a number), and ``body`` is then empty.
+    Times are milliseconds since 1970, ``ttl`` is in milliseconds.
+    """
+
+    body: bytes = b""
+    subject: str | None = None
+    content_type: str | None = None
+    to: str | None = None
+    reply_to: str | None = None
+    message_id: MessageId = None
+    correlation_id: MessageId = None
+    user_id: bytes | None = None
+    absolute_expiry_time: int | None = None
+    creation_time: int | None = None
+    content_encoding: str | None = None
+    group_id: str | None = None
+    ttl: int | None = None
+    durable: bool = False
+    value: object = None
+    _properties: dict[str, Any] | None = None
+    _raw_properties: bytes | None = field(default=None, repr=False)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The application properties: simple values by name.
+
+        Raises:
+            ProtocolError: If the section that was received is no map with text keys.
+        """
+        if self._properties is None:
+            self._properties = _application_properties(self._raw_properties)
+        return self._properties
+
+    @properties.setter
+    def properties(self, properties: dict[str, Any]) -> None:
+        self._properties = properties
+
+    def expired(self, now: float) -> bool:
+        """Tell whether ``now`` (seconds since 1970) is past the absolute expiry time, if there is one."""
+        return self.absolute_expiry_time is not None and now * 1000 >= self.absolute_expiry_time
+
+
+def _application_properties(raw: bytes | None) -> dict[str, Any]:
+    if raw is None:
+        return {}
+    value, _ = decode_value(raw)
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise ProtocolError("the application properties are no map with text keys")
+    return value
+
+
+_HEADER: Final = 0x70
+_DELIVERY_ANNOTATIONS: Final = 0x71
+_MESSAGE_ANNOTATIONS: Final = 0x72
+_PROPERTIES: Final = 0x73
+_APPLICATION: Final = 0x74
+_DATA: Final = 0x75
+_SEQUENCE: Final = 0x76
+_VALUE: Final = 0x77
+_FOOTER: Final = 0x78
+
+_LONG_NAMES: Final = {
+    "amqp:header:list": _HEADER,
+    "amqp:delivery-annotations:map": _DELIVERY_ANNOTATIONS,
+    "amqp:message-annotations:map": _MESSAGE_ANNOTATIONS,
+    "amqp:properties:list": _PROPERTIES,
+    "amqp:application-properties:map": _APPLICATION,
+    "amqp:data:binary": _DATA,
+    "amqp:amqp-sequence:list": _SEQUENCE,
+    "amqp:amqp-value:*": _VALUE,
+    "amqp:footer:map": _FOOTER,
+}
+
+# Field order of the properties section (3.2.4); None is not kept.
+_FIELDS: Final = (
+    ("message_id", None),
+    ("user_id", bytes),
+    ("to", None),
+    ("subject", str),
+    ("reply_to", None),
+    ("correlation_id", None),
+    ("content_type", str),
+    ("content_encoding", str),
+    ("absolute_expiry_time", int),
+    ("creation_time", int),
+    ("group_id", str),
+)
+
+
+def decode(data: bytes) -> Message:
+    """Read an encoded message.
+
+    Raises:
+        ProtocolError: If the bytes are no AMQP message.
+    """
+    message = Message()
+    body: list[bytes] = []
+    at, end = 0, len(data)
+    while at < end:
+        if data[at] != 0:
+            raise ProtocolError(f"not an AMQP message: byte {at} begins no section")
+        if data[at + 1 : at + 2] == b"\x53" and at + 2 < end:
+            section = data[at + 2]
+            at += 3
+        else:
+            descriptor, at = decode_value(data, at + 1)
+            section = _LONG_NAMES.get(descriptor, -1) if isinstance(descriptor, str) else descriptor
+        if section == _DATA:
+            value, at = decode_value(data, at)
+            if type(value) is not bytes:
+                raise ProtocolError("a data section holds something other than binary")
+            body.append(value)
+        elif section == _PROPERTIES:
+            fields, at = decode_value(data, at)
+            _set_properties(message, fields)
+        elif section == _APPLICATION:
+            start, at = at, skip_value(data, at)
+            message._raw_properties = data[start:at]
+        elif section in (_VALUE, _SEQUENCE):
+            value, at = decode_value(data, at)
+            if isinstance(value, str):
+                body.append(value.encode())
+            elif isinstance(value, bytes):
+                body.append(value)
+            else:
+                message.value = value
+        elif section == _HEADER:
+            fields, at = decode_value(data, at)
+            if not isinstance(fields, list):
+                raise ProtocolError("the header of a message is no list")
+            if fields:
+                message.durable = fields[0] is True
+            if len(fields) > 2 and type(fields[2]) is int:
+                message.ttl = fields[2]
+        elif section in (_DELIVERY_ANNOTATIONS, _MESSAGE_ANNOTATIONS, _FOOTER):
+            at = skip_value(data, at)
+        else:
+            raise ProtocolError(f"not an AMQP message: unknown section {section!r}")
+    message.body = body[0] if len(body) == 1 else b"".join(body)
+    return message
+
+
+def _set_properties(message: Message, fields: object) -> None:
+    if type(fields) is not list:
+        raise ProtocolError("the properties of a message are no list")
+    for (name, wanted), value in zip(_FIELDS, fields):
+        if value is None:
+            continue
+        if wanted is not None:
+            if not isinstance(value, wanted):
+                raise ProtocolError(f"the {name} of a message has the wrong type")
+        elif (name == "to" or name == "reply_to") and not isinstance(value, str):
+            raise ProtocolError(f"the {name} of a message is no text")
+        setattr(message, name, value)
+
+
+def _section(code: int, content: bytes) -> bytes:
+    return b"\x00\x53" + bytes((code,)) + content
+
+
+_DATA_SHORT: Final = b"\x00\x53\x75\xa0"
+_DATA_LONG: Final = b"\x00\x53\x75\xb0"
+
+
+def encode(message: Message) -> bytes:
+    """Write a message with one data section (or one amqp-value section if ``value`` is set).
+
+    Raises:
+        TypeError: If a property has a type that AMQP lacks.
+    """
+    parts = []
+    if message.ttl is not None or message.durable:
+        # Header (3.2.1): durable, priority, ttl; ttl is a uint.
+        ttl = b"\x70" + message.ttl.to_bytes(4, "big") if message.ttl is not None else b"\x40"
+        content = (b"\x41" if message.durable else b"\x42") + b"\x40" + ttl
+        parts.append(_section(_HEADER, bytes((0xC0, len(content) + 1, 3)) + content))
+    fields: list[object] = [
+        message.message_id,
+        message.user_id,
+        message.to,
+        message.subject,
+        message.reply_to,
+        message.correlation_id,
+        None if message.content_type is None else Symbol(message.content_type),
+        None if message.content_encoding is None else Symbol(message.content_encoding),
+        None if message.absolute_expiry_time is None else Timestamp(message.absolute_expiry_time),
+        None if message.creation_time is None else Timestamp(message.creation_time),
+        message.group_id,
+    ]
+    for index in (0, 5):  # an integer as message-id is a ulong (3.2.11)
+        if type(fields[index]) is int:
+            fields[index] = ULong(fields[index])  # type: ignore[call-overload]
+    while fields and fields[-1] is None:
+        fields.pop()
+    if fields:
+        parts.append(_section(_PROPERTIES, encode_value(fields)))
+    if message._properties:
+        parts.append(_section(_APPLICATION, encode_value(message._properties)))
+    elif message._properties is None and message._raw_properties is not None:
+        parts.append(_section(_APPLICATION, message._raw_properties))
+    if message.value is not None:
+        parts.append(_section(_VALUE, encode_value(message.value)))
+    else:
+        parts.append(encode_body(message.body))
+    return b"".join(parts)
+
+
+def encode_body(body: bytes) -> bytes:
+    """Write a body as one data section."""
+    size = len(body)
+    if size < 256:
+        return _DATA_SHORT + bytes((size,)) + body
+    return _DATA_LONG + size.to_bytes(4, "big") + body
