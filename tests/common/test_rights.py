@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clacks.common.errors import SettingsError
@@ -152,6 +152,7 @@ def test_a_user_in_a_table_of_tables_is_for_a_person_to_remove() -> None:
         remove_user("[users]\na = {roles = []}\n", "a")
 
 
+@settings(max_examples=40)
 @given(
     st.text(min_size=1, max_size=20).filter(
         lambda name: not any(0xD800 <= ord(sign) <= 0xDFFF for sign in name)
