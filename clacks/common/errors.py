@@ -205,7 +205,17 @@ class ConnectionFailed(BusError):
 
 
 class LoginRefused(BusError):
-    """The peer refuses these credentials, or offers no way to log in that we may use."""
+    """The peer refuses these credentials, or offers no way to log in that we may use.
+
+    Attributes:
+        reason: What was found, for people.
+        temporary: Whether the same credentials may do later: the peer could not check them just now.
+    """
+
+    def __init__(self, reason: str, *, temporary: bool = False) -> None:
+        self.reason = reason
+        self.temporary = temporary
+        super().__init__(reason)
 
 
 class ConnectionLost(BusError):
