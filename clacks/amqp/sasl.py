@@ -10,6 +10,7 @@ from clacks.amqp.sasl_server import (
     Pending,
     SaslServer,
     State,
+    user_of_certificate,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "SaslServer",
     "State",
     "choose_mechanism",
+    "user_of_certificate",
 ]

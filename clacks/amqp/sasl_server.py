@@ -34,7 +34,15 @@ from clacks.amqp.scram import SERVER_MECHANISM, ScramFailure, ScramServerSide, p
 from clacks.common.credentials import ScramKeys
 from clacks.common.errors import BusError, LoginRefused, ProtocolError
 
-__all__ = ["DEFAULT_MECHANISMS", "Channel", "PeerCertificate", "Pending", "SaslServer", "State"]
+__all__ = [
+    "DEFAULT_MECHANISMS",
+    "Channel",
+    "PeerCertificate",
+    "Pending",
+    "SaslServer",
+    "State",
+    "user_of_certificate",
+]
 
 DEFAULT_MECHANISMS: Final = (SERVER_MECHANISM, "PLAIN")
 """What a broker offers unless told otherwise; PLAIN drops out where the password would be seen."""
@@ -70,6 +78,25 @@ class PeerCertificate:
     """Subject alternative names of type URI."""
     emails: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
+
+
+USER_URI: Final = "urn:clacks:user:"
+"""Begin of a URI in a certificate that names a user: the unmistakable way."""
+
+
+def user_of_certificate(certificate: PeerCertificate) -> str | None:
+    """Return the user that a certificate stands for, or None: the usual mapping for EXTERNAL.
+
+    A subject alternative name ``urn:clacks:user:NAME`` decides, if there is exactly one; without any the
+    common name counts. A name that could not be a user's (empty, white space, control characters, longer than
+    255) is none.
+    """
+    named = [uri[len(USER_URI) :] for uri in certificate.uris if uri.startswith(USER_URI)]
+    if len(named) > 1:
+        return None
+    name = named[0] if named else certificate.common_name
+    usable = 0 < len(name) <= _USER_LIMIT and name.isprintable() and not any(sign.isspace() for sign in name)
+    return name if usable else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,10 +328,14 @@ class SaslServer:
     def _scram_final(self, message: bytes) -> None:
         assert self._scram is not None
         try:
+            # Once more: a thousand connections may have got this far before the first of them failed.
+            self._throttle(self.claimed or "")
             signature = self._scram.final(message)
         except ScramFailure as failure:
             reason = f"wrong user or password: {self.claimed!r} by {SERVER_MECHANISM} ({failure})"
             self._refuse(LoginRefused(reason))
+        except LoginRefused as refusal:
+            self._refuse(refusal)
         else:
             self._succeed(self.claimed or "", signature)
 
