@@ -1,0 +1,1 @@
+"""Real brokers as private, temporary processes on loopback, for tests and benchmarks."""
