@@ -1,0 +1,54 @@
+# make demo    see an event go through          make check   what to run before a commit
+# make test    the whole test suite             make help    all targets
+SHELL := bash
+VENV ?= .venv
+PYTHON ?=
+export VENV PYTHON
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+SOURCES := clacks tests benchmarks examples docs scripts setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers qt3
+
+help: ## show the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+setup: ## make .venv with everything for development
+	@scripts/setup.sh dev
+
+setup-run:
+	@scripts/setup.sh run
+
+setup-tools: setup ## install what tests marked "tool" need from apt and npm
+	@scripts/setup-tools.sh
+
+setup-brokers: setup ## install the brokers that tests marked "broker" need
+	@scripts/setup-brokers.sh
+
+demo: setup-run ## start everything on this machine, send one event, show it, stop
+	@$(BIN)/python scripts/demo.py
+
+test: setup setup-tools ## the whole test suite but real brokers
+	$(PYTEST) -m "not broker"
+
+test-brokers: setup setup-brokers ## the contract suite on real brokers
+	$(BIN)/python -m pytest -m broker
+
+check: setup lint types ## format, lint, types and the fast tests: run it before a commit
+	$(PYTEST) -q -m "not slow and not net and not tool and not broker"
+
+format: setup ## write the format that check wants
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: setup
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: setup
+	$(BIN)/mypy
+
+docs: setup ## build the documentation into docs/_build/html; warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"

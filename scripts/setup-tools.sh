@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Install what tests marked "tool" need: Node.js from apt, and from npm the packages that tests/tools names.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+stamp=.tools/.stamp
+wanted=$(cat tests/tools/package.json tests/tools/package-lock.json scripts/setup-tools.sh | sha256sum | cut -d' ' -f1)
+[ "$(cat $stamp 2>/dev/null)" = "$wanted" ] && exit 0
+needs=()
+command -v node >/dev/null || needs+=(nodejs)
+command -v npm >/dev/null || needs+=(npm)
+[ ${#needs[@]} -eq 0 ] || scripts/apt.sh "the tests with a JavaScript client" "${needs[@]}"
+mkdir -p .tools
+cp tests/tools/package.json tests/tools/package-lock.json .tools/
+echo "[setup] installing packages from npm into .tools"
+(cd .tools && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error)
+echo "$wanted" >$stamp
