@@ -1,0 +1,46 @@
+"""Options that several commands share, with their words of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["Domain", "Events", "PasswordFile", "StateDir", "Timeout", "Url"]
+
+Url: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The bus: amqp[s]://user@host[:port]/domain; else CLACKS_URL, else the settings file.",
+    ),
+]
+PasswordFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        help="Read the password from the first line of this file; else CLACKS_PASSWORD, else a prompt.",
+    ),
+]
+Events: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--events",
+        metavar="FOLDER",
+        help="A folder with schemas of your own event types; may be given again. Else CLACKS_EVENTS.",
+    ),
+]
+StateDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="FOLDER", help="Where certificates, users and rights are kept."),
+]
+Domain: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--domain", metavar="DOMAIN", help="First part of all addresses, such as org.clacks."),
+]
+Timeout: TypeAlias = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="How long to wait for the answer.")
+]

@@ -1,0 +1,79 @@
+"""What a command shows: results on standard output, everything else on standard error.
+
+Colours and drawn tables are for terminals; a pipe gets plain lines, columns separated by tabs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from clacks.cli.exits import Exit
+
+__all__ = ["error", "json_line", "line", "note", "on_terminal", "table", "warning"]
+
+
+def on_terminal() -> bool:
+    """Tell whether standard output is a terminal that wants colours."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def line(text: str = "") -> None:
+    """Show one result; a reader at the other end of a pipe gets it at once.
+
+    Raises:
+        typer.Exit: If there is no reader any more.
+    """
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more; keep the interpreter from failing again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.PIPE) from None
+
+
+def json_line(value: Any) -> None:
+    """Show one result as a line of JSON."""
+    line(json.dumps(value, ensure_ascii=False))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Show rows: a drawn table on a terminal, else lines with tabs and without headings."""
+    if not on_terminal():
+        for row in rows:
+            line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich import box, console
+    from rich import table as tables
+    from rich.text import Text
+
+    drawn = tables.Table(*headings, box=box.SIMPLE_HEAD)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console.Console().print(drawn)
+
+
+def note(text: str) -> None:
+    """Tell the user something that is no result."""
+    _stderr(text)
+
+
+def warning(text: str) -> None:
+    """Warn the user."""
+    _stderr(f"clacks: warning: {text}")
+
+
+def error(text: str) -> None:
+    """Tell the user in one line what went wrong."""
+    _stderr(f"clacks: {' '.join(text.split())}")
+
+
+def _stderr(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
