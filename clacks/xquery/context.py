@@ -1,0 +1,177 @@
+"""The dynamic context: what an expression knows while it runs.
+
+``Execution`` is what one run of a query shares; ``Context`` is the focus and the frame of one place in it. A
+context is made anew where focus or frame change and is never changed behind the back of somebody who holds it.
+The class follows elementpath's XPathContext as far as its function classes look.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elementpath.datatypes import Timezone
+from elementpath.xpath_context import XPathContext
+
+__all__ = ["Context", "Execution", "Resolvers"]
+
+
+class Resolvers:
+    """Doors to the outside that a caller may open; all are shut by default.
+
+    Attributes:
+        document: Takes an absolute URI, returns an lxml document, or None if there is none.
+        text: Takes an absolute URI and an encoding or None, returns the text or None.
+        collection: Takes an absolute URI (None for the default), returns a sequence of items, or None.
+        uri_collection: The same for URIs.
+        environment: Environment variables that queries may see.
+        module: Takes a namespace and a location hint, returns the text of a library module or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        document: Callable[[str], Any] | None = None,
+        text: Callable[[str, str | None], str | None] | None = None,
+        collection: Callable[[str | None], Any] | None = None,
+        uri_collection: Callable[[str | None], Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.document = document
+        self.text = text
+        self.collection = collection
+        self.uri_collection = uri_collection
+        self.environment = environment
+
+
+class Execution:
+    """What one run of a query shares.
+
+    Attributes:
+        query: The compiled query (None for a bare expression).
+        meter: Counts against the budget.
+        globals: Values of global variables, by declaration.
+        resolvers: Doors to the outside.
+        now: The current time of this run.
+        timezone: The implicit timezone.
+        documents: Documents had through resolvers, by URI, so that the same URI is the same node.
+    """
+
+    def __init__(
+        self,
+        meter: Any,
+        resolvers: Resolvers | None = None,
+        variables: Mapping[str, Any] | None = None,
+        now: datetime.datetime | None = None,
+        root: Any = None,
+    ) -> None:
+        self.meter = meter
+        self.resolvers = resolvers or Resolvers()
+        self.variables = variables or {}
+        self._now = now
+        self.globals: dict[Any, Any] = {}
+        self.documents: dict[str, Any] = {}
+        self.caches: dict[str, Any] = {}
+        self.root = root
+
+    @property
+    def now(self) -> datetime.datetime:
+        """Return the current time, the same during one run."""
+        if self._now is None:
+            self._now = datetime.datetime.now(tz=datetime.timezone.utc)
+        return self._now
+
+    @property
+    def timezone(self) -> Timezone:
+        """Return the implicit timezone."""
+        offset = self.now.utcoffset() or datetime.timedelta(0)
+        return Timezone(offset)
+
+
+class Context(XPathContext):
+    """Focus and frame.
+
+    Attributes:
+        item: The context item, None if absent.
+        position: Context position, from 1.
+        size: Context size.
+        frame: Values of the local variables of the running function body, by slot.
+        execution: What the whole run shares.
+        static: Static context of the function call being carried out.
+    """
+
+    __slots__ = ("execution", "frame", "static")
+
+    variables: Any = {}  # noqa: RUF012
+    namespaces: Any = {}  # noqa: RUF012
+    axis: Any = None
+    collections = None
+    default_collection = None
+    text_resources: Any = {}  # noqa: RUF012
+    resource_collections = None
+    default_resource_collection = None
+    default_language = None
+    default_calendar = None
+    default_place = None
+    allow_environment = False
+
+    def __init__(self, execution: Execution, item: Any = None, frame: list[Any] | None = None) -> None:
+        self.execution = execution
+        self.item = item
+        self.position = 1
+        self.size = 1
+        self.frame = frame if frame is not None else []
+        self.static: Any = None
+
+    def __copy__(self) -> Context:
+        return self.focus(self.item, self.position, self.size)
+
+    def focus(self, item: Any, position: int, size: Any) -> Context:
+        """Return a context with another focus and the same frame."""
+        twin = Context.__new__(Context)
+        twin.execution = self.execution
+        twin.frame = self.frame
+        twin.static = self.static
+        twin.item = item
+        twin.position = position
+        twin.size = size
+        return twin
+
+    def call(self, frame: list[Any]) -> Context:
+        """Return the context of a function body: a frame of its own and no focus."""
+        twin = Context.__new__(Context)
+        twin.execution = self.execution
+        twin.frame = frame
+        twin.static = None
+        twin.item = None
+        twin.position = 0
+        twin.size = 0
+        return twin
+
+    @property
+    def root(self) -> Any:
+        """Return the root of the tree of the context item."""
+        item = self.item
+        return getattr(item, "root_node", None) if item is not None else None
+
+    @property
+    def document(self) -> Any:
+        """Return the root if it is a document node."""
+        root = self.root
+        return root if root is not None and root.kind == "document" else None
+
+    @property
+    def current_dt(self) -> datetime.datetime:
+        """Return the current time of this run."""
+        return self.execution.now
+
+    @property
+    def timezone(self) -> Any:
+        """Return the implicit timezone."""
+        return self.execution.timezone
+
+    @property
+    def documents(self) -> Any:
+        """Return the documents that were had through resolvers."""
+        return self.execution.documents

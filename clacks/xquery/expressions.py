@@ -1,0 +1,47 @@
+"""All modules that define tokens or functions; importing this one registers everything."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import clacks.xquery
+from clacks.xquery import (
+    calls,
+    casts,
+    conditionals,
+    constructors,
+    direct,
+    flwor,
+    map_syntax,
+    names,
+    operators,
+    paths,
+    windows,
+)
+
+__all__ = ["load_functions"]
+
+TOKEN_MODULES = (
+    calls,
+    casts,
+    conditionals,
+    constructors,
+    direct,
+    flwor,
+    map_syntax,
+    names,
+    operators,
+    paths,
+    windows,
+)
+
+
+def load_functions() -> None:
+    """Import every module of this package whose name begins with ``functions_``."""
+    for found in pkgutil.iter_modules(clacks.xquery.__path__):
+        if found.name.startswith("functions_"):
+            importlib.import_module(f"clacks.xquery.{found.name}")
+
+
+load_functions()

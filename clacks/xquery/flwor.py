@@ -1,0 +1,449 @@
+"""FLWOR expressions: a chain of generators, one for each clause.
+
+A ``flwor`` token has all expressions of its clauses as items, in the order of the text, the ``return`` expression
+last; ``clauses`` says what they are for. A tuple of the stream is the state of the frame: a clause writes its
+variables into their slots and yields. ``order by`` and ``group by`` must see all tuples first; they save the slots
+that the clauses before them bound, and write them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cmp_to_key
+from typing import TYPE_CHECKING, Any
+
+from elementpath.datatypes import UntypedAtomic
+
+from clacks.xquery.collation import find_collation
+from clacks.xquery.compare import Incomparable, equal, order, value_key
+from clacks.xquery.conditionals import Keyword
+from clacks.xquery.conversion import atomize_one, mismatch
+from clacks.xquery.errors import failure
+from clacks.xquery.sequence_types import SequenceType
+from clacks.xquery.tokens import Expression, keyword, token
+from clacks.xquery.types_parser import parse_sequence_type
+
+if TYPE_CHECKING:
+    from clacks.xquery.context import Context
+    from clacks.xquery.parser import XQueryParser
+
+__all__ = ["Clause", "Flwor", "checked", "parse_binding_type"]
+
+
+def checked(value: Sequence[Any], wanted: SequenceType | None, what: str) -> Sequence[Any]:
+    """Return a value if it is of the declared type; variables of clauses are matched, not converted."""
+    if wanted is not None and not wanted.matches(value):
+        raise mismatch(value, wanted, what)
+    return value
+
+
+def parse_binding_type(parser: XQueryParser) -> SequenceType | None:
+    """Parse ``as T`` if it is there."""
+    if not parser.is_name("as"):
+        return None
+    parser.advance()
+    return parse_sequence_type(parser)
+
+
+class Clause:
+    """One clause.
+
+    Attributes:
+        kind: for, let, where, window, group, order, count.
+        slots: Slots that it binds.
+        expressions: Its expressions, in the order of the text.
+    """
+
+    kind = ""
+
+    def __init__(self) -> None:
+        self.slots: list[int] = []
+        self.expressions: list[Expression] = []
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Map the stream of tuples."""
+        raise NotImplementedError
+
+
+class For(Clause):
+    """``for $x as T allowing empty at $p in E``."""
+
+    kind = "for"
+
+    def __init__(self, parser: XQueryParser) -> None:
+        super().__init__()
+        mark = parser.next_token
+        name = parser.variable_name()
+        self.name = name
+        self.type = parse_binding_type(parser)
+        self.allows_empty = False
+        if parser.is_name("allowing"):
+            parser.advance()
+            parser.take_name("empty")
+            self.allows_empty = True
+        place = None
+        if parser.is_name("at"):
+            parser.advance()
+            place = parser.variable_name()
+            if place == name:
+                raise mark.wrong("XQST0089", f"the variable and its position are both named ${name}")
+        parser.take_name("in")
+        self.expressions = [parser.single()]
+        self.slot = parser.scope.declare(name)
+        self.place = None if place is None else parser.scope.declare(place)
+        self.slots = [self.slot] if self.place is None else [self.slot, self.place]
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Bind the items one after the other."""
+        frame = ctx.frame
+        slot, place, wanted = self.slot, self.place, self.type
+        run = self.expressions[0].run
+        step = ctx.execution.meter.step
+        for _ in source:
+            value = run(ctx)
+            if not value and self.allows_empty:
+                frame[slot] = checked([], wanted, f"value of ${self.name}")
+                if place is not None:
+                    frame[place] = [0]
+                yield
+                continue
+            number = 0
+            for item in value:
+                step(1)
+                number += 1
+                frame[slot] = [item] if wanted is None else checked([item], wanted, f"value of ${self.name}")
+                if place is not None:
+                    frame[place] = [number]
+                yield
+
+
+class Let(Clause):
+    """``let $x as T := E``."""
+
+    kind = "let"
+
+    def __init__(self, parser: XQueryParser) -> None:
+        super().__init__()
+        self.name = parser.variable_name()
+        self.type = parse_binding_type(parser)
+        parser.advance(":=")
+        self.expressions = [parser.single()]
+        self.slot = parser.scope.declare(self.name)
+        self.slots = [self.slot]
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Bind the value."""
+        frame, slot, wanted = ctx.frame, self.slot, self.type
+        run = self.expressions[0].run
+        for _ in source:
+            value = run(ctx)
+            frame[slot] = value if wanted is None else checked(value, wanted, f"value of ${self.name}")
+            yield
+
+
+class Where(Clause):
+    """``where E``."""
+
+    kind = "where"
+
+    def __init__(self, parser: XQueryParser) -> None:
+        super().__init__()
+        self.expressions = [parser.single()]
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Let tuples through for which the condition holds."""
+        truth = self.expressions[0].truth
+        for _ in source:
+            if truth(ctx):
+                yield
+
+
+class Count(Clause):
+    """``count $c``."""
+
+    kind = "count"
+
+    def __init__(self, parser: XQueryParser) -> None:
+        super().__init__()
+        self.slots = [parser.scope.declare(parser.variable_name())]
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Number the tuples."""
+        frame, slot = ctx.frame, self.slots[0]
+        number = 0
+        for _ in source:
+            number += 1
+            frame[slot] = [number]
+            yield
+
+
+class OrderSpec:
+    """One key of ``order by``."""
+
+    def __init__(self, parser: XQueryParser) -> None:
+        self.expression = parser.single()
+        self.descending = False
+        self.empty_least = parser.static.empty_least
+        if parser.is_name("ascending", "descending"):
+            self.descending = parser.advance().value == "descending"
+        if parser.is_name("empty"):
+            parser.advance()
+            self.empty_least = parser.take_name("greatest", "least").value == "least"
+        self.collation = parse_collation(parser)
+
+    def compare(self, a: Any, b: Any, timezone: Any) -> int:
+        """Compare two values of this key."""
+        if not self.empty_least:
+            if a is None or b is None:
+                result = (a is None) - (b is None)
+            elif a != a or b != b:
+                result = (a != a) - (b != b)
+            else:
+                result = order(a, b, self.collation, timezone)
+        else:
+            result = order(a, b, self.collation, timezone)
+        return -result if self.descending else result
+
+
+def parse_collation(parser: XQueryParser) -> Any:
+    """Parse ``collation "uri"`` if it is there and return the collation."""
+    uri = parser.static.default_collation
+    at = parser.next_token
+    if parser.is_name("collation"):
+        parser.advance()
+        at = parser.next_token
+        uri = parser.advance("(string)").value
+    from clacks.common.errors import QueryError
+
+    try:
+        return find_collation(uri, parser.static.base_uri)
+    except QueryError as error:
+        raise at.wrong("XQST0076", error.reason) from None
+
+
+def sort_key(value: Sequence[Any], what: str) -> Any:
+    """Atomize a key; untyped ones become strings, None stands for the empty sequence."""
+    found = atomize_one(value, what)
+    return found.value if isinstance(found, UntypedAtomic) else found
+
+
+class OrderBy(Clause):
+    """``order by``; always stable."""
+
+    kind = "order"
+
+    def __init__(self, parser: XQueryParser, bound: list[int]) -> None:
+        super().__init__()
+        self.saved = list(bound)
+        self.specs = [OrderSpec(parser)]
+        while parser.next_token.symbol == ",":
+            parser.advance()
+            self.specs.append(OrderSpec(parser))
+        self.expressions = [spec.expression for spec in self.specs]
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Sort all tuples."""
+        frame, saved, specs = ctx.frame, self.saved, self.specs
+        step = ctx.execution.meter.step
+        timezone = ctx.execution.timezone
+        rows = []
+        for _ in source:
+            keys = [sort_key(spec.expression.run(ctx), "sort key") for spec in specs]
+            rows.append((keys, [frame[slot] for slot in saved]))
+            step(1)
+
+        def compare(a: Any, b: Any) -> int:
+            step(1)
+            for spec, x, y in zip(specs, a[0], b[0]):
+                result = spec.compare(x, y, timezone)
+                if result:
+                    return result
+            return 0
+
+        try:
+            rows.sort(key=cmp_to_key(compare))
+        except Incomparable as error:
+            raise failure("XPTY0004", str(error)) from None
+        for _, values in rows:
+            for slot, value in zip(saved, values):
+                frame[slot] = value
+            yield
+
+
+class GroupBy(Clause):
+    """``group by``; each spec is (slot, expression or None, type, collation)."""
+
+    kind = "group"
+
+    def __init__(self, parser: XQueryParser, bound: list[int]) -> None:
+        super().__init__()
+        self.saved = list(bound)
+        self.specs: list[tuple[int, Any, SequenceType | None, Any]] = []
+        while True:
+            mark = parser.next_token
+            name = parser.variable_name()
+            wanted = parse_binding_type(parser)
+            expression = None
+            if parser.next_token.symbol == ":=":
+                parser.advance()
+                expression = parser.single()
+                self.expressions.append(expression)
+                slot = parser.scope.declare(name)
+                self.slots.append(slot)
+            else:
+                if wanted is not None:
+                    raise parser.unexpected(parser.next_token, "':='")
+                found = parser.scope.find(name)
+                if found is None or found not in self.saved and found not in self.slots:
+                    raise mark.wrong("XQST0094", f"${name} is not bound by a clause before")
+                slot = found
+            self.specs.append((slot, expression, wanted, parse_collation(parser)))
+            if parser.next_token.symbol != ",":
+                break
+            parser.advance()
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Make one tuple of each group."""
+        frame = ctx.frame
+        step = ctx.execution.meter.step
+        timezone = ctx.execution.timezone
+        key_slots = [slot for slot, *_ in self.specs]
+        others = [slot for slot in self.saved if slot not in key_slots]
+        groups: dict[Any, list[tuple[list[Any], dict[int, list[Any]]]]] = {}
+        ordered: list[tuple[list[Any], dict[int, list[Any]]]] = []
+        for _ in source:
+            keys = []
+            for slot, expression, wanted, _collation in self.specs:
+                value = frame[slot] if expression is None else expression.run(ctx)
+                if expression is not None and wanted is not None:
+                    from clacks.xquery.conversion import atomize
+
+                    checked(atomize(value), wanted, "grouping key")
+                key = sort_key(value, "grouping key")
+                keys.append(key)
+                if expression is not None:
+                    frame[slot] = [] if key is None else [key]
+            step(1)
+            plain = tuple(
+                None if key is None else value_key(key, spec[3], timezone)
+                for key, spec in zip(keys, self.specs)
+            )
+            for known, values in groups.setdefault(plain, []):
+                if all(same_key(a, b, spec[3], timezone) for a, b, spec in zip(known, keys, self.specs)):
+                    break
+            else:
+                values = {slot: [] for slot in others}
+                groups[plain].append((keys, values))
+                ordered.append((keys, values))
+            for slot in others:
+                values[slot].extend(frame[slot])
+        for keys, values in ordered:
+            for slot, value in values.items():
+                frame[slot] = value
+            for slot, key in zip(key_slots, keys):
+                frame[slot] = [] if key is None else [key]
+            yield
+
+
+def same_key(a: Any, b: Any, collation: Any, timezone: Any) -> bool:
+    """Tell whether two grouping keys are the same."""
+    if a is None or b is None:
+        return a is b
+    try:
+        return equal(a, b, collation, timezone) or (a != a and b != b)
+    except Incomparable:
+        return False
+
+
+@keyword("for", "$")
+@keyword("let", "$")
+@keyword("for", "(name)")
+@token("flwor")
+class Flwor(Keyword):
+    """A FLWOR expression.
+
+    Attributes:
+        clauses: All clauses but ``return``.
+    """
+
+    def nud(self) -> Any:
+        """Parse all clauses."""
+        parser = self.parser
+        if parser.next_token.symbol == "(name)" and not (
+            parser.is_name("tumbling", "sliding") and self.window_follows()
+        ):
+            return None
+        self.check_place()
+        mark = parser.scope.mark()
+        self.clauses: list[Clause] = []
+        self.bound: list[int] = []
+        self.first(self.value)
+        while True:
+            if parser.is_name("for", "let"):
+                self.first(parser.advance().value)
+            elif parser.is_name("where"):
+                parser.advance()
+                self.add(Where(parser))
+            elif parser.is_name("count"):
+                parser.advance()
+                self.add(Count(parser))
+            elif parser.is_name("order"):
+                parser.advance()
+                parser.take_name("by")
+                self.add(OrderBy(parser, self.bound))
+            elif parser.is_name("stable"):
+                parser.advance()
+                parser.take_name("order")
+                parser.take_name("by")
+                self.add(OrderBy(parser, self.bound))
+            elif parser.is_name("group"):
+                parser.advance()
+                parser.take_name("by")
+                self.add(GroupBy(parser, self.bound))
+            else:
+                break
+        parser.take_name("return")
+        self._items.append(parser.single())
+        parser.scope.release(mark)
+        return self
+
+    def window_follows(self) -> bool:
+        """Tell whether the token after the next one is ``window``."""
+        from clacks.xquery.lexer import scan
+
+        return scan(self.parser.source, self.parser.end).text == "window"
+
+    def first(self, word: str) -> None:
+        """Parse the bindings after ``for`` or ``let``."""
+        parser = self.parser
+        if word == "for" and parser.is_name("tumbling", "sliding"):
+            from clacks.xquery.windows import Window
+
+            self.add(Window(parser))
+            return
+        make = For if word == "for" else Let
+        self.add(make(parser))
+        while parser.next_token.symbol == ",":
+            parser.advance()
+            self.add(make(parser))
+
+    def add(self, clause: Clause) -> None:
+        """Append a clause."""
+        self.clauses.append(clause)
+        self.bound.extend(clause.slots)
+        self._items.extend(clause.expressions)
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate ``return`` for each tuple of the stream."""
+        # One let and a return is what filters look like: no stream for it.
+        stream: Iterator[None] = iter((None,))
+        for clause in self.clauses:
+            stream = clause.over(ctx, stream)
+        result = self._items[-1].run
+        out: list[Any] = []
+        step = ctx.execution.meter.step
+        for _ in stream:
+            value = result(ctx)
+            step(1 + len(value))
+            out.extend(value)
+        return out

@@ -1,0 +1,117 @@
+"""From text to lexical units: literals, names, operators. One at a time, from any offset.
+
+A whole QName, EQName or wildcard is one unit. Nothing is a keyword here: ``(name)`` tokens decide by where they
+stand. The lexer never fails: what it cannot read becomes an ``(invalid)`` unit, which is an error only if somebody
+wants it as a token. Raw text (direct constructors, pragmas, string constructors) is read by ``direct`` from the
+source itself, after which the parser resumes here at a new offset.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["NAME", "NCNAME", "Unit", "name_at", "scan", "skip_space"]
+
+NAME_START = (
+    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f"
+    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+NAME_CHAR = NAME_START + "\\-.0-9\u00b7\u0300-\u036f\u203f\u2040"
+NCNAME = f"[{NAME_START}][{NAME_CHAR}]*"
+
+NAME = re.compile(NCNAME)
+
+SPACE = re.compile(r"[ \t\r\n]*")
+COMMENT = re.compile(r"\(:|:\)")
+
+UNIT = re.compile(
+    rf"""
+    (?P<name>{NCNAME}(?::(?:{NCNAME}|\*))?)
+  | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
+  | (?P<string>"(?:[^"]|"")*"|'(?:[^']|'')*')
+  | (?P<wildcard>\*:{NCNAME})
+  | (?P<operator>``\[|\]``|\(\#|\#\)|!=|<=|>=|<<|>>|::|:=|\|\||=>|//|\.\.|[-+*/|=<>!,;:?.$@\#%(){{}}\[\]])
+    """,
+    re.X,
+)
+BRACED = re.compile(r"Q\{([^{}]*)\}")
+DIGIT_NAME = re.compile(f"[{NAME_START}]")
+
+
+class Unit:
+    """One lexical unit.
+
+    Attributes:
+        kind: name, number, string, operator, end or invalid; wildcards and Q{...} names are names.
+        text: The text of the unit (of a Q{uri}local name the part after the brace).
+        uri: The namespace of a Q{uri}local name, else None.
+        start: Offset in the source.
+        end: Offset after it.
+    """
+
+    __slots__ = ("end", "kind", "start", "text", "uri")
+
+    def __init__(self, kind: str, text: str, start: int, end: int, uri: str | None = None) -> None:
+        self.kind = kind
+        self.text = text
+        self.start = start
+        self.end = end
+        self.uri = uri
+
+
+def skip_space(source: str, offset: int) -> int:
+    """Return the offset after whitespace and (nested) comments; the length plus one if a comment has no end."""
+    while True:
+        match = SPACE.match(source, offset)
+        assert match is not None
+        offset = match.end()
+        if not source.startswith("(:", offset):
+            return offset
+        depth = 0
+        while True:
+            mark = COMMENT.search(source, offset)
+            if mark is None:
+                return len(source) + 1
+            offset = mark.end()
+            depth += 1 if mark.group() == "(:" else -1
+            if depth == 0:
+                break
+
+
+def scan(source: str, offset: int) -> Unit:
+    """Return the unit at or after ``offset``."""
+    start = skip_space(source, offset)
+    size = len(source)
+    if start >= size:
+        return Unit("end" if start == size else "invalid", "", min(start, size), size)
+    match = UNIT.match(source, start)
+    if match is None:
+        return Unit("invalid", source[start], start, start + 1)
+    kind = match.lastgroup
+    text = match.group()
+    end = match.end()
+    if kind == "name":
+        if text == "Q" and source.startswith("{", end):
+            braced = BRACED.match(source, start)
+            if braced is not None:
+                after = source[braced.end() : braced.end() + 1]
+                local = NAME.match(source, braced.end())
+                uri = " ".join(braced.group(1).split())
+                if local is not None:
+                    return Unit("name", local.group(), start, local.end(), uri)
+                if after == "*":
+                    return Unit("name", "*", start, braced.end() + 1, uri)
+            return Unit("invalid", "Q{", start, end)
+        return Unit("name", text, start, end)
+    if kind == "wildcard":
+        return Unit("name", text, start, end)
+    if kind == "number" and DIGIT_NAME.match(source, end):
+        # "10div 3": a number must not run into a name (A.2.2).
+        return Unit("invalid", text, start, end)
+    assert kind is not None
+    return Unit(kind, text, start, end)
+
+
+def name_at(source: str, offset: int) -> str:
+    """Return the character or name at ``offset`` after space, to look ahead without parsing."""
+    return scan(source, offset).text

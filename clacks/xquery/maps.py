@@ -1,0 +1,192 @@
+"""Maps and arrays: immutable function items.
+
+A map compares keys as ``op:same-key`` does: numbers by their exact value whatever their type, strings, URIs and
+untyped values by code points, dates and times only among themselves and only if both or neither have a
+timezone; NaN is the same key as NaN, and true() is not 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from elementpath.datatypes import AbstractDateTime, AnyURI, Duration, UntypedAtomic
+
+from clacks.xquery.errors import failure
+from clacks.xquery.functions import FunctionItem
+
+if TYPE_CHECKING:
+    from clacks.xquery.context import Context
+    from clacks.xquery.sequence_types import SequenceType
+
+__all__ = ["EMPTY_MAP", "XArray", "XMap", "same_key"]
+
+
+def same_key(key: Any) -> object:
+    """Return a hashable object that is equal for keys that ``op:same-key`` calls the same."""
+    cls = type(key)
+    if cls is str or cls is int:
+        return key
+    if cls is bool:
+        return ("boolean", key)
+    if isinstance(key, (str, UntypedAtomic, AnyURI)):
+        return str(key)
+    if isinstance(key, float):
+        return "\x00NaN" if math.isnan(key) else float(key)
+    if isinstance(key, Decimal):
+        return key
+    if isinstance(key, int):
+        return int(key)
+    if isinstance(key, AbstractDateTime):
+        return (cls.__name__.rstrip("10"), key.tzinfo is None, key.todelta())
+    if isinstance(key, Duration):
+        return ("duration", key.months, key.seconds)
+    return (cls.__name__, key)
+
+
+class XMap(FunctionItem):
+    """A map item. Made from pairs; later pairs with the same key win unless the maker checks first."""
+
+    symbol = "map"
+    label = "map"
+
+    def __init__(self, pairs: Iterable[tuple[Any, Sequence[Any]]] = ()) -> None:
+        super().__init__()
+        self.entries: dict[object, tuple[Any, Sequence[Any]]] = {same_key(k): (k, v) for k, v in pairs}
+
+    @classmethod
+    def of_entries(cls, entries: dict[object, tuple[Any, Sequence[Any]]]) -> XMap:
+        """Make a map that takes over ``entries`` (normalized key to pair)."""
+        self = cls()
+        self.entries = entries
+        return self
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.keys()
+
+    def __repr__(self) -> str:
+        return f"XMap({list(self.items())!r})"
+
+    __str__ = __repr__
+
+    @property
+    def arity(self) -> int:
+        """Return 1: a map is a function of its key."""
+        return 1
+
+    @property
+    def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
+        """Return function(xs:anyAtomicType) as item()*."""
+        from clacks.xquery.sequence_types import ANY, ANY_ATOMIC_ONE
+
+        return (ANY_ATOMIC_ONE,), ANY
+
+    def keys(self) -> Iterator[Any]:
+        """Iterate over the keys."""
+        return (key for key, _ in self.entries.values())
+
+    def values(self) -> Iterator[Sequence[Any]]:
+        """Iterate over the values, each a sequence."""
+        return (value for _, value in self.entries.values())
+
+    def items(self) -> Iterator[tuple[Any, Sequence[Any]]]:
+        """Iterate over pairs of key and value."""
+        return iter(self.entries.values())
+
+    def get(self, key: Any) -> Sequence[Any] | None:
+        """Return the value of ``key`` (an atomic value), None if there is none."""
+        pair = self.entries.get(same_key(key))
+        return None if pair is None else pair[1]
+
+    def put(self, key: Any, value: Sequence[Any]) -> XMap:
+        """Return a map with one more or another entry; an entry that was there keeps its place."""
+        entries = dict(self.entries)
+        entries[same_key(key)] = (key, value)
+        return XMap.of_entries(entries)
+
+    def remove(self, keys: Iterable[Any]) -> XMap:
+        """Return a map without some keys."""
+        entries = dict(self.entries)
+        for key in keys:
+            entries.pop(same_key(key), None)
+        return XMap.of_entries(entries)
+
+    def call(self, ctx: Context, args: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Look up a key."""
+        from clacks.xquery.conversion import atomize
+
+        keys = atomize(args[0])
+        if len(keys) != 1:
+            raise failure("XPTY0004", f"a map takes one key, found {len(keys)}")
+        value = self.get(keys[0])
+        return [] if value is None else value
+
+
+EMPTY_MAP = XMap()
+
+
+class XArray(FunctionItem):
+    """An array item.
+
+    Attributes:
+        members: The members, each a sequence; never changed.
+    """
+
+    symbol = "array"
+    label = "array"
+
+    def __init__(self, members: Iterable[Sequence[Any]] = ()) -> None:
+        super().__init__()
+        self.members: list[Sequence[Any]] = list(members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.members)
+
+    def __repr__(self) -> str:
+        return f"XArray({self.members!r})"
+
+    __str__ = __repr__
+
+    @property
+    def arity(self) -> int:
+        """Return 1: an array is a function of the position."""
+        return 1
+
+    @property
+    def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
+        """Return function(xs:integer) as item()*."""
+        from clacks.xquery.sequence_types import ANY, INTEGER_ONE
+
+        return (INTEGER_ONE,), ANY
+
+    def at(self, position: int) -> Sequence[Any]:
+        """Return the member at a position counted from 1; FOAY0001 if there is none."""
+        if not 1 <= position <= len(self.members):
+            raise failure("FOAY0001", f"no member {position} in an array of {len(self.members)}")
+        return self.members[position - 1]
+
+    def flatten(self) -> Iterator[Any]:
+        """Iterate over all items, arrays inside taken apart too."""
+        for member in self.members:
+            for item in member:
+                if isinstance(item, XArray):
+                    yield from item.flatten()
+                else:
+                    yield item
+
+    iter_flatten = flatten
+
+    def call(self, ctx: Context, args: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Return the member at a position."""
+        from clacks.xquery.conversion import convert
+        from clacks.xquery.sequence_types import INTEGER_ONE
+
+        return self.at(convert(args[0], INTEGER_ONE)[0])

@@ -1,0 +1,272 @@
+"""Modules: what a text declares, and the linking of names to declarations across modules.
+
+Calls and variables are resolved when everything is read, so declarations may come in any order, call one another and
+recur. A global variable is evaluated once in a run, when first asked for; one that needs itself is XQDY0054.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from elementpath.datatypes import QName
+
+from clacks.xquery.conversion import convert
+from clacks.xquery.errors import failure, locate
+from clacks.xquery.functions import FunctionItem
+from clacks.xquery.nodes import split_name
+from clacks.xquery.scope import Scope
+from clacks.xquery.sequence_types import ANY, SequenceType
+
+if TYPE_CHECKING:
+    from clacks.xquery.context import Context
+    from clacks.xquery.static import StaticContext
+
+__all__ = ["FunctionDeclaration", "Module", "Parameter", "UserFunction", "VariableDeclaration", "link"]
+
+PENDING = object()
+
+
+@dataclass(eq=False)
+class Parameter:
+    """A parameter of a function: expanded name, type, slot."""
+
+    name: str
+    type: SequenceType
+    slot: int
+
+
+@dataclass(eq=False)
+class FunctionDeclaration:
+    """A function that a query declares or writes inline.
+
+    Attributes:
+        name: Expanded name, None for an inline function.
+        prefix: Prefix of the name as written.
+        parameters: The parameters; their slots are the first of the frame.
+        result: Type of the result.
+        body: The expression, None for an external function or an empty body.
+        scope: Size of the frame and captures.
+        annotations: Pairs of expanded name and values.
+        private: Whether other modules may not see it.
+        span: Offsets of the declaration.
+    """
+
+    name: str | None
+    prefix: str
+    parameters: list[Parameter]
+    result: SequenceType
+    body: Any
+    scope: Scope
+    annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    private: bool = False
+    span: tuple[int, int] = (0, 0)
+    module: Any = None
+
+    @property
+    def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
+        """Return the types of parameters and result."""
+        return tuple(p.type for p in self.parameters), self.result
+
+    def apply(
+        self, ctx: Context, args: Sequence[Sequence[Any]], captured: Sequence[Any] = ()
+    ) -> Sequence[Any]:
+        """Call the function with a frame of its own."""
+        frame: list[Any] = [None] * self.scope.size
+        for parameter, value in zip(self.parameters, args):
+            wanted = parameter.type
+            frame[parameter.slot] = (
+                value if wanted is ANY else convert(value, wanted, f"argument ${parameter.name}")
+            )
+        for (_, slot), value in zip(self.scope.captures, captured):
+            frame[slot] = value
+        if self.body is None:
+            return convert([], self.result, "result")
+        meter = ctx.execution.meter
+        meter.step(1)
+        meter.enter()
+        try:
+            value = self.body.run(ctx.call(frame))
+        finally:
+            meter.leave()
+        return value if self.result is ANY else convert(value, self.result, "result")
+
+
+class UserFunction(FunctionItem):
+    """A declared function, or an inline one with what it captured."""
+
+    def __init__(self, declaration: FunctionDeclaration, captured: Sequence[Any] = ()) -> None:
+        super().__init__()
+        self.declaration = declaration
+        self.captured = captured
+        self.annotations = declaration.annotations
+
+    @property
+    def qname(self) -> QName | None:
+        """Return the name."""
+        name = self.declaration.name
+        if name is None:
+            return None
+        uri, local = split_name(name)
+        return QName(uri, f"{self.declaration.prefix}:{local}" if self.declaration.prefix and uri else local)
+
+    @property
+    def arity(self) -> int:
+        """Return the number of parameters."""
+        return len(self.declaration.parameters)
+
+    @property
+    def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
+        """Return the declared types."""
+        return self.declaration.signature
+
+    def call(self, ctx: Context, args: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """Call it."""
+        return self.declaration.apply(ctx, args, self.captured)
+
+
+@dataclass(eq=False)
+class VariableDeclaration:
+    """A global variable.
+
+    Attributes:
+        name: Expanded name.
+        type: Declared type, or None.
+        value: Expression of its value; None for an external one without a default.
+        external: Whether the caller may give the value.
+        scope: Frame of the expression.
+    """
+
+    name: str
+    type: SequenceType | None = None
+    value: Any = None
+    external: bool = False
+    scope: Scope = field(default_factory=Scope)
+    private: bool = False
+    annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    span: tuple[int, int] = (0, 0)
+    module: Any = None
+
+    def value_in(self, ctx: Context) -> Sequence[Any]:
+        """Return the value in this run, evaluating it if nobody did yet."""
+        execution = ctx.execution
+        found = execution.globals.get(self, None)
+        if found is PENDING:
+            raise failure("XQDY0054", f"variable ${self.name} depends on itself")
+        if found is not None:
+            value: Sequence[Any] = found
+            return value
+        execution.globals[self] = PENDING
+        try:
+            value = self.evaluate(ctx)
+        except BaseException:
+            execution.globals.pop(self, None)
+            raise
+        execution.globals[self] = value
+        return value
+
+    def evaluate(self, ctx: Context) -> Sequence[Any]:
+        """Take the caller's value, or evaluate the expression."""
+        execution = ctx.execution
+        wanted = self.type
+        if self.external and self.name in execution.variables:
+            value = execution.variables[self.name]
+            if wanted is not None and not wanted.matches(value):
+                from clacks.xquery.conversion import mismatch
+
+                raise mismatch(value, wanted, f"value of ${self.name}")
+            return list(value)
+        if self.value is None:
+            raise failure("XPDY0002", f"no value was given for the external variable ${self.name}")
+        inner = ctx.call([None] * self.scope.size)
+        main = execution.caches.get("context item", PENDING)
+        if main is not PENDING:
+            inner.item = main
+            inner.position = inner.size = 1
+        execution.meter.enter()
+        try:
+            value = self.value.run(inner)
+        finally:
+            execution.meter.leave()
+        return value if wanted is None else convert(value, wanted, f"value of ${self.name}")
+
+
+@dataclass(eq=False)
+class ContextItemDeclaration:
+    """``declare context item``."""
+
+    type: Any = None
+    value: Any = None
+    external: bool = False
+    scope: Scope = field(default_factory=Scope)
+
+
+@dataclass(eq=False)
+class Module:
+    """What one text declares and needs.
+
+    Attributes:
+        namespace: Target namespace of a library module, None for a main module.
+        functions: Declared functions by name and arity.
+        variables: Declared variables by name.
+        imports: Namespaces of imported modules, with the modules.
+        wanted_calls: Calls and references to be linked.
+        wanted_variables: Variable references to be linked.
+        body: The query body of a main module.
+        scope: Frame of the body.
+    """
+
+    namespace: str | None = None
+    functions: dict[tuple[str, int], FunctionDeclaration] = field(default_factory=dict)
+    variables: dict[str, VariableDeclaration] = field(default_factory=dict)
+    imports: dict[str, list[Module]] = field(default_factory=dict)
+    wanted_calls: list[Any] = field(default_factory=list)
+    wanted_variables: list[Any] = field(default_factory=list)
+    body: Any = None
+    scope: Scope = field(default_factory=Scope)
+    context_item: ContextItemDeclaration | None = None
+    static: StaticContext | None = None
+    source: str = ""
+    import_tokens: dict[str, Any] = field(default_factory=dict)
+
+    def find_function(self, name: str, arity: int) -> FunctionDeclaration | None:
+        """Return a function of this module or of an imported one."""
+        found = self.functions.get((name, arity))
+        if found is not None:
+            return found
+        for module in self.imports.get(split_name(name)[0], ()):
+            found = module.functions.get((name, arity))
+            if found is not None and not found.private:
+                return found
+        return None
+
+    def find_variable(self, name: str) -> VariableDeclaration | None:
+        """Return a variable of this module or of an imported one."""
+        found = self.variables.get(name)
+        if found is not None:
+            return found
+        for module in self.imports.get(split_name(name)[0], ()):
+            found = module.variables.get(name)
+            if found is not None and not found.private:
+                return found
+        return None
+
+
+def link(module: Module) -> None:
+    """Resolve the calls and variable references of a module; XPST0017 and XPST0008 for those that miss."""
+    for call in module.wanted_calls:
+        declaration = module.find_function(call.name, call.arity)
+        if declaration is None:
+            raise call.wrong("XPST0017", f"there is no function {call.value}#{call.arity}")
+        call.declaration = declaration
+    for variable in module.wanted_variables:
+        found = module.find_variable(variable.name)
+        if found is None:
+            raise variable.wrong("XPST0008", f"there is no variable ${variable.value}")
+        variable.declaration = found
+    module.wanted_calls.clear()
+    module.wanted_variables.clear()
+
+
+assert locate

@@ -1,0 +1,516 @@
+"""Literals, variables, sequences, and the operators on values.
+
+Every binary operator has its two operands as items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from elementpath.datatypes import AbstractQName, AnyURI, UntypedAtomic
+
+from clacks.xquery.arithmetic import OPERATIONS, negate, operand
+from clacks.xquery.collation import find_collation
+from clacks.xquery.compare import Incomparable, equal, less
+from clacks.xquery.conversion import atomize, atomize_one, boolean_value, describe, string_of_item
+from clacks.xquery.errors import failure
+from clacks.xquery.nodes import Node
+from clacks.xquery.paths import in_document_order
+from clacks.xquery.references import resolve_references
+from clacks.xquery.tokens import Expression, named_operator, token
+
+if TYPE_CHECKING:
+    from clacks.xquery.context import Context
+    from clacks.xquery.lexer import Unit
+    from clacks.xquery.parser import XQueryParser
+
+__all__ = ["Comma", "Literal", "Parenthesized", "Variable", "general_comparison", "value_comparison"]
+
+EMPTY: list[Any] = []
+
+
+class Literal(Expression):
+    """A constant; ``value`` is it."""
+
+    label = "literal"
+
+    def nud(self) -> Any:
+        """Take nothing."""
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return the constant."""
+        return [self.value]
+
+
+@token("(number)")
+class Number(Literal):
+    """An integer, decimal or double; its symbol becomes (integer), (decimal) or (double)."""
+
+    def __init__(self, parser: XQueryParser, unit: Unit) -> None:
+        super().__init__(parser, unit)
+        text = unit.text
+        if "e" in text or "E" in text:
+            self.symbol = "(double)"
+            self.value = float(text)
+        elif "." in text:
+            self.symbol = "(decimal)"
+            self.value = Decimal(text)
+        else:
+            self.symbol = "(integer)"
+            if len(text) > 4000:
+                raise self.wrong("FOAR0002", "an integer of more than 4,000 digits")
+            self.value = int(text)
+
+    @property
+    def described(self) -> str:
+        """Return the literal."""
+        return repr(self.value)
+
+
+@token("(string)")
+class String(Literal):
+    """A string; references in it are resolved."""
+
+    def __init__(self, parser: XQueryParser, unit: Unit) -> None:
+        super().__init__(parser, unit)
+        quote = unit.text[0]
+        text = unit.text[1:-1].replace(quote * 2, quote)
+        if "&" in text:
+            text = resolve_references(text, self)
+        self.value = text
+
+    @property
+    def described(self) -> str:
+        """Return the literal."""
+        return repr(self.value)
+
+
+@token("$")
+class Variable(Expression):
+    """``$name``.
+
+    Attributes:
+        name: Expanded name.
+        slot: Slot in the frame, None for a global variable.
+        declaration: The global declaration, set when the modules are linked.
+    """
+
+    label = "variable"
+    name = ""
+    slot: int | None = None
+    declaration: Any = None
+
+    def nud(self) -> Any:
+        """Parse the name and find the binding."""
+        parser = self.parser
+        if parser.source[self.span[1] : parser.next_token.span[0]].strip():
+            pass
+        name = parser.qname()
+        self.name = name.expand()
+        self.value = name.value
+        self.slot = parser.scope.find(self.name)
+        if self.slot is None:
+            parser.module.wanted_variables.append(self)
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return the value."""
+        if self.slot is not None:
+            value: Sequence[Any] = ctx.frame[self.slot]
+            return value
+        found: Sequence[Any] = self.declaration.value_in(ctx)
+        return found
+
+
+@token("(", lbp=80)
+class Parenthesized(Expression):
+    """``(Expr?)``; the item is the expression, none for the empty sequence. After an operand: a dynamic call."""
+
+    def nud(self) -> Any:
+        """Parse up to the closing parenthesis."""
+        if self.parser.next_token.symbol != ")":
+            self._items = [self.parser.expression()]
+        self.parser.advance(")")
+        return self
+
+    def led(self, left: Any) -> Any:
+        """Become a dynamic call."""
+        from clacks.xquery.calls import DynamicCall
+
+        return DynamicCall.at(self).begin(left)
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate what is inside."""
+        return self._items[0].run(ctx) if self._items else EMPTY
+
+
+@token(",", lbp=5)
+class Comma(Expression):
+    """``a, b, c``: all operands are items."""
+
+    def led(self, left: Any) -> Any:
+        """Parse one more operand."""
+        right = self.parser.expression(5)
+        if isinstance(left, Comma):
+            left._items.append(right)
+            return left
+        self._items = [left, right]
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Join the operands' sequences."""
+        out: list[Any] = []
+        for item in self._items:
+            value = item.run(ctx)
+            if type(value) is range:
+                ctx.execution.meter.step(len(value))
+            out.extend(value)
+        ctx.execution.meter.step(len(out))
+        return out
+
+
+class Binary(Expression):
+    """An operator between two operands.
+
+    Attributes:
+        chained: Whether ``a op b op c`` is allowed.
+    """
+
+    label = "operator"
+    chained = True
+
+    def led(self, left: Any) -> Any:
+        """Parse the right operand."""
+        self._items = [left, self.parser.expression(self.lbp)]
+        if not self.chained and self.parser.next_token.lbp == self.lbp:
+            raise self.parser.next_token.unexpected_here()
+        return self
+
+
+@named_operator("or", lbp=20)
+class Or(Binary):
+    """``or``."""
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one boolean."""
+        return [self._items[0].truth(ctx) or self._items[1].truth(ctx)]
+
+    def truth(self, ctx: Context) -> bool:
+        """Return the boolean."""
+        return self._items[0].truth(ctx) or self._items[1].truth(ctx)
+
+
+@named_operator("and", lbp=25)
+class And(Binary):
+    """``and``."""
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one boolean."""
+        return [self._items[0].truth(ctx) and self._items[1].truth(ctx)]
+
+    def truth(self, ctx: Context) -> bool:
+        """Return the boolean."""
+        return self._items[0].truth(ctx) and self._items[1].truth(ctx)
+
+
+VALUE_NAMES = {"=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+
+
+def compared(name: str, a: Any, b: Any, collation: Any, timezone: Any) -> bool:
+    """Apply a value comparison to two atomic values that are not untyped."""
+    try:
+        if name == "eq":
+            return equal(a, b, collation, timezone)
+        if name == "ne":
+            return not equal(a, b, collation, timezone)
+        if name == "lt":
+            return less(a, b, collation, timezone)
+        if name == "gt":
+            return less(b, a, collation, timezone)
+        if name == "le":
+            return less(a, b, collation, timezone) or equal(a, b, collation, timezone)
+        return less(b, a, collation, timezone) or equal(a, b, collation, timezone)
+    except Incomparable as error:
+        raise failure("XPTY0004", str(error)) from None
+
+
+def value_comparison(name: str, a: Any, b: Any, collation: Any, timezone: Any) -> bool:
+    """Compare two atomic values; untyped ones are strings (3.7.1)."""
+    if isinstance(a, UntypedAtomic):
+        a = a.value
+    if isinstance(b, UntypedAtomic):
+        b = b.value
+    return compared(name, a, b, collation, timezone)
+
+
+def untyped_as(value: UntypedAtomic, other: Any) -> Any:
+    """Cast an untyped operand of a general comparison to the type the other one calls for (3.7.2)."""
+    from clacks.xquery.casts import cast_atomic
+    from clacks.xquery.sequence_types import derives_from, type_name
+
+    if isinstance(other, (str, UntypedAtomic, AnyURI)):
+        return value.value
+    if isinstance(other, (int, float, Decimal)) and type(other) is not bool:
+        return cast_atomic(value, "double")
+    if isinstance(other, AbstractQName):
+        raise failure("XPTY0004", "an untyped value does not compare with a name")
+    local = type_name(other)
+    for wanted in ("dayTimeDuration", "yearMonthDuration"):
+        if derives_from(local, wanted):
+            return cast_atomic(value, wanted)
+    return cast_atomic(value, local)
+
+
+def general_comparison(
+    name: str, left: Sequence[Any], right: Sequence[Any], collation: Any, timezone: Any, meter: Any
+) -> bool:
+    """Tell whether some pair of atomic values compares true."""
+    if type(right) is range and type(left) is not range and name == "eq":
+        left, right = right, left
+    for a in left:
+        meter.step(len(right) if type(right) is not range else 1)
+        for b in right:
+            x, y = a, b
+            if isinstance(x, UntypedAtomic):
+                x = untyped_as(x, y)
+            if isinstance(y, UntypedAtomic):
+                y = untyped_as(y, a)
+            if compared(name, x, y, collation, timezone):
+                return True
+    return False
+
+
+@token("=", "!=", "<", "<=", ">", ">=", lbp=30)
+class GeneralComparison(Binary):
+    """``=`` and its kind."""
+
+    chained = False
+
+    def nud(self) -> Any:
+        """Parse a direct constructor, if this is ``<``."""
+        if self.symbol != "<":
+            raise self.unexpected_here()
+        from clacks.xquery.direct import DirectConstructor
+
+        return DirectConstructor.at(self).begin()
+
+    def led(self, left: Any) -> Any:
+        """Parse the right operand."""
+        self.static = self.parser.static
+        return super().led(left)
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one boolean."""
+        return [self.truth(ctx)]
+
+    def truth(self, ctx: Context) -> bool:
+        """Return the boolean."""
+        left = atomize(self._items[0].run(ctx))
+        if not left:
+            return False
+        right = atomize(self._items[1].run(ctx))
+        execution = ctx.execution
+        if len(left) == 1 and len(right) == 1:
+            a, b = left[0], right[0]
+            cls = type(b)
+            if cls is str and (type(a) is UntypedAtomic or type(a) is str) and self.codepoints:
+                text = a if type(a) is str else a.value
+                if self.symbol == "=":
+                    return bool(text == b)
+                if self.symbol == "!=":
+                    return bool(text != b)
+        return general_comparison(
+            VALUE_NAMES[self.symbol], left, right, self.collation, execution.timezone, execution.meter
+        )
+
+    @property
+    def codepoints(self) -> bool:
+        """Tell whether strings compare by code points."""
+        return self.static.default_collation.endswith("/collation/codepoint")
+
+    @property
+    def collation(self) -> Any:
+        """Return the collation of this comparison."""
+        return find_collation(self.static.default_collation, self.static.base_uri)
+
+
+@named_operator("eq", "ne", "lt", "le", "gt", "ge", lbp=30)
+class ValueComparison(Binary):
+    """``eq`` and its kind."""
+
+    chained = False
+
+    def led(self, left: Any) -> Any:
+        """Parse the right operand."""
+        self.static = self.parser.static
+        return super().led(left)
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one boolean, or nothing if an operand is empty."""
+        a = atomize_one(self._items[0].run(ctx))
+        if a is None:
+            return EMPTY
+        b = atomize_one(self._items[1].run(ctx))
+        if b is None:
+            return EMPTY
+        collation = find_collation(self.static.default_collation, self.static.base_uri)
+        return [value_comparison(self.symbol, a, b, collation, ctx.execution.timezone)]
+
+
+def one_node(value: Sequence[Any]) -> Any:
+    """Return the one node of a sequence, None if it is empty."""
+    if not value:
+        return None
+    if len(value) > 1 or not isinstance(value[0], Node):
+        raise failure("XPTY0004", "node comparisons want one node")
+    return value[0]
+
+
+class NodeComparison(Binary):
+    """``is``, ``<<``, ``>>``."""
+
+    chained = False
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one boolean, or nothing if an operand is empty."""
+        a = one_node(self._items[0].run(ctx))
+        b = one_node(self._items[1].run(ctx))
+        if a is None or b is None:
+            return EMPTY
+        if self.symbol == "is":
+            return [a is b]
+        if a is b:
+            return [False]
+        return [a.position < b.position if self.symbol == "<<" else a.position > b.position]
+
+
+named_operator("is", lbp=30)(NodeComparison)
+token("<<", ">>", lbp=30)(type("NodeOrder", (NodeComparison,), {"__module__": __name__}))
+
+
+@token("||", lbp=32)
+class Concatenation(Binary):
+    """``||``."""
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Join two strings."""
+        texts = []
+        for item in self._items:
+            value = atomize_one(item.run(ctx))
+            texts.append("" if value is None else string_of_item(value))
+        ctx.execution.meter.text(len(texts[0]) + len(texts[1]))
+        return ["".join(texts)]
+
+
+@named_operator("to", lbp=35)
+class Range(Binary):
+    """``to``; the result is lazy."""
+
+    chained = False
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return a range of integers."""
+        bounds = []
+        for item in self._items:
+            value = atomize_one(item.run(ctx))
+            if value is None:
+                return EMPTY
+            if isinstance(value, UntypedAtomic):
+                from clacks.xquery.casts import cast_atomic
+
+                value = cast_atomic(value, "integer")
+            if not isinstance(value, int) or type(value) is bool:
+                raise failure("XPTY0004", f"a range goes from integer to integer, found {describe(value)}")
+            bounds.append(int(value))
+        low, high = bounds
+        if high < low:
+            return EMPTY
+        if high - low >= 2**62:
+            raise failure("FOAR0002", "a range of more than 2^62 integers")
+        return [low] if low == high else range(low, high + 1)
+
+
+class Arithmetic(Binary):
+    """A binary arithmetic operator."""
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one value, or nothing if an operand is empty."""
+        left = self._items[0].run(ctx)
+        a = left[0] if len(left) == 1 and type(left[0]) is int else operand(atomize_one(left))
+        if a is None:
+            return EMPTY
+        right = self._items[1].run(ctx)
+        b = right[0] if len(right) == 1 and type(right[0]) is int else operand(atomize_one(right))
+        if b is None:
+            return EMPTY
+        execution = ctx.execution
+        execution.meter.step(1)
+        return [OPERATIONS[self.symbol](a, b, execution.meter, execution.timezone)]
+
+
+@token("+", "-", lbp=40)
+class Additive(Arithmetic):
+    """``+`` and ``-``, binary and unary; a unary one has one item."""
+
+    def nud(self) -> Any:
+        """Parse the operand of a sign."""
+        if self.parser.min_bp > 70:
+            raise self.unexpected_here()
+        self._items = [self.parser.expression(70)]
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return one value, or nothing if an operand is empty."""
+        if len(self._items) == 2:
+            return super().run(ctx)
+        value = operand(atomize_one(self._items[0].run(ctx)))
+        if value is None:
+            return EMPTY
+        negative = negate(value)
+        return [negative if self.symbol == "-" else value]
+
+
+@token("*", lbp=45)
+class Star(Arithmetic):
+    """``*``: multiplication after an operand, a wildcard at the start of one."""
+
+    is_wildcard = True
+
+    def nud(self) -> Any:
+        """Become a step."""
+        from clacks.xquery.paths import Step
+        from clacks.xquery.sequence_types import KindTest, NameTest
+
+        return Step.at(self).to("child", KindTest("element", NameTest(None, None)))
+
+
+named_operator("div", "idiv", "mod", lbp=45)(Arithmetic)
+
+
+class SetOperation(Binary):
+    """``union``, ``|``, ``intersect``, ``except``."""
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return nodes in document order."""
+        left = self._items[0].run(ctx)
+        right = self._items[1].run(ctx)
+        for value in (left, right):
+            for item in value:
+                if not isinstance(item, Node):
+                    raise failure("XPTY0004", f"{self.symbol} takes nodes, found {describe(item)}")
+        ctx.execution.meter.step(len(left) + len(right))
+        if self.symbol in ("|", "union"):
+            return in_document_order([*left, *right])
+        known = set(right)
+        wanted = self.symbol == "intersect"
+        return in_document_order([node for node in left if (node in known) is wanted])
+
+
+token("|", lbp=50)(type("Union", (SetOperation,), {"__module__": __name__}))
+named_operator("union", lbp=50)(SetOperation)
+named_operator("intersect", "except", lbp=55)(SetOperation)
+
+assert boolean_value

@@ -1,0 +1,513 @@
+"""Path expressions: steps along axes, predicates, ``/``, ``//``, ``!``.
+
+A ``step`` has an axis, a test and its predicates as items; ``/`` has its two operands. ``a//b`` is a path through
+``descendant-or-self::node()``, made one ``descendant`` step where no predicate can count positions.
+
+Results are in document order and without doubles. Sorting is left out where the order is known: the steps
+from one node, and child or attribute steps from nodes of which none is inside another (``peers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clacks.xquery.conversion import boolean_value, describe
+from clacks.xquery.errors import failure
+from clacks.xquery.names import TOKENS_BY_ROLE, Name
+from clacks.xquery.nodes import Node, descendants, expanded
+from clacks.xquery.sequence_types import EXACT, KindTest, NameTest
+from clacks.xquery.tokens import Expression, keyword, token
+from clacks.xquery.types_parser import KIND_TESTS, parse_kind_test
+
+if TYPE_CHECKING:
+    from clacks.xquery.context import Context
+
+__all__ = ["AXES", "Filter", "Path", "Root", "Step", "in_document_order"]
+
+
+def in_document_order(nodes: Iterable[Any]) -> list[Any]:
+    """Return nodes without doubles, in document order."""
+    unique = list(dict.fromkeys(nodes))
+    if len(unique) > 1:
+        unique.sort(key=position)
+    return unique
+
+
+def position(node: Any) -> Any:
+    """Return the sort key of a node."""
+    return node.position
+
+
+def ancestors(node: Any) -> list[Any]:
+    """Return the nodes above, nearest first."""
+    found = []
+    node = node.parent
+    while node is not None:
+        found.append(node)
+        node = node.parent
+    return found
+
+
+def siblings_after(node: Any) -> list[Any]:
+    """Return the siblings after a node."""
+    if node.parent is None or node.kind in ("attribute", "namespace"):
+        return []
+    return list(node.parent.children[node.index :])
+
+
+def siblings_before(node: Any) -> list[Any]:
+    """Return the siblings before a node, nearest first."""
+    if node.parent is None or node.kind in ("attribute", "namespace"):
+        return []
+    return list(node.parent.children[: node.index - 1])[::-1]
+
+
+def below_or_self(node: Any) -> list[Any]:
+    """Return the node and all below it."""
+    return [node, *descendants(node)]
+
+
+def following(node: Any) -> list[Any]:
+    """Return the nodes after a node, its descendants left out."""
+    found: list[Any] = []
+    if node.kind in ("attribute", "namespace") and node.parent is not None:
+        node = node.parent
+        found.extend(descendants(node))
+    while node is not None:
+        for sibling in siblings_after(node):
+            found.extend(below_or_self(sibling))
+        node = node.parent
+    return found
+
+
+def preceding(node: Any) -> list[Any]:
+    """Return the nodes before a node, its ancestors left out, nearest first."""
+    found: list[Any] = []
+    if node.kind in ("attribute", "namespace") and node.parent is not None:
+        node = node.parent
+    while node is not None:
+        for sibling in siblings_before(node):
+            found.extend(reversed(below_or_self(sibling)))
+        node = node.parent
+    return found
+
+
+AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "child": lambda node: node.children,
+    "descendant": lambda node: list(descendants(node)),
+    "attribute": lambda node: node.attributes,
+    "self": lambda node: [node],
+    "descendant-or-self": below_or_self,
+    "following-sibling": siblings_after,
+    "following": following,
+    "parent": lambda node: [] if node.parent is None else [node.parent],
+    "ancestor": ancestors,
+    "preceding-sibling": siblings_before,
+    "preceding": preceding,
+    "ancestor-or-self": lambda node: [node, *ancestors(node)],
+}
+"""What each axis finds from a node, in the order of the axis."""
+
+REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "ancestor-or-self"})
+KEEP_PEERS = frozenset({"child", "attribute", "self"})
+BOOLEAN = frozenset("= != < <= > >= eq ne lt le gt ge is << >> and or some every instance castable".split())
+
+
+@token("step")
+class Step(Expression):
+    """One step: axis, test, and predicates as items.
+
+    Attributes:
+        axis: Name of the axis.
+        test: What nodes must be (a ``KindTest``; a plain name is one with a kind and a name).
+        simple_name: The expanded name if the test is a plain name, else None.
+        peers: Whether it yields nodes of which none is inside another, given such nodes.
+    """
+
+    label = "step"
+    axis = "child"
+    test: KindTest
+    simple_name: str | None = None
+    peers = True
+
+    def begin(self, name: Name) -> Step:
+        """Become a step on a name, an axis, or a kind test."""
+        following_symbol = self.parser.next_token.symbol
+        if following_symbol == "::" and not name.is_wildcard and name.uri is None:
+            return self.along(name)
+        return self.to("child", self.name_test(name, "element"))
+
+    def along(self, name: Name) -> Step:
+        """Parse ``axis::test``."""
+        parser = self.parser
+        axis = name.value
+        if axis == "namespace":
+            raise name.wrong("XQST0134", "the namespace axis is not supported")
+        if axis not in AXES:
+            raise name.wrong("XPST0003", f"there is no axis {axis!r}")
+        parser.advance("::")
+        return self.to(axis, self.node_test("attribute" if axis == "attribute" else "element"))
+
+    def node_test(self, kind: str) -> KindTest:
+        """Parse a name test or a kind test; ``kind`` is what names stand for on this axis."""
+        parser = self.parser
+        found = parser.next_token
+        if found.symbol == "*":
+            parser.advance()
+            return KindTest(kind, NameTest(None, None))
+        if found.symbol != "(name)":
+            raise parser.unexpected(found, "a name or a kind test")
+        parser.advance()
+        if parser.next_token.symbol == "(":
+            if found.uri is not None or found.value not in KIND_TESTS:
+                raise parser.unexpected(parser.next_token, "a kind test")
+            return parse_kind_test(parser, found)
+        return self.name_test(found, kind)
+
+    def name_test(self, name: Name, kind: str) -> KindTest:
+        """Make the test that a name stands for."""
+        local: str | None = name.local
+        namespace: str | None
+        if name.uri is None and name.value.startswith("*:"):
+            namespace = None
+        else:
+            namespace = name.namespace(self.parser.static.element_namespace if kind == "element" else "")
+        if local == "*":
+            local = None
+        return KindTest(kind, NameTest(namespace, local))
+
+    def to(self, axis: str, test: KindTest) -> Step:
+        """Set axis and test."""
+        self.axis = axis
+        self.test = test
+        name = test.name
+        if (
+            name is not None
+            and name.local is not None
+            and name.namespace is not None
+            and test.annotation is None
+            and test.content is None
+        ):
+            self.simple_name = expanded(name.namespace, name.local)
+        if test.kind == "namespace":
+            raise self.wrong("XQST0134", "the namespace axis is not supported")
+        self.peers = axis in KEEP_PEERS
+        return self
+
+    def nud(self) -> Any:
+        """Refuse: steps are made by names."""
+        raise self.unexpected_here()
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Go from the context item."""
+        item = ctx.item
+        if item is None:
+            raise failure("XPDY0002", "there is no context item")
+        if not isinstance(item, Node):
+            raise failure("XPTY0020", f"the context item is no node but {describe(item)}")
+        return self.from_node(item, ctx)
+
+    def from_node(self, node: Any, ctx: Context) -> Sequence[Any]:
+        """Go from a node; the result is in document order."""
+        axis = self.axis
+        candidates = AXES[axis](node)
+        name = self.simple_name
+        kind = self.test.kind
+        if name is not None:
+            found = [n for n in candidates if n.name == name and n.kind == kind]
+        else:
+            matches = self.test.matches
+            found = [n for n in candidates if matches(n)]
+        ctx.execution.meter.step(len(candidates) + 1)
+        if self._items:
+            for predicate in self._items:
+                found = filtered(found, predicate, ctx)
+        if axis in REVERSE:
+            found.reverse()
+        return found
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether a predicate may look at positions."""
+        return any(may_count(predicate) for predicate in self._items)
+
+
+def may_count(predicate: Expression) -> bool:
+    """Tell whether a predicate's outcome may depend on position or size."""
+    symbol = predicate.symbol
+    if symbol in BOOLEAN or symbol in ("/", "step"):
+        return any(
+            part.symbol in ("call", "reference") and part.value.rpartition(":")[2] in ("position", "last")
+            for part in predicate.walk()
+        )
+    return True
+
+
+def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> list[Any]:
+    """Return the items for which a predicate holds; positions count in the order given."""
+    size = len(items)
+    if size == 0:
+        return []
+    if predicate.symbol == "(integer)":
+        index: int = predicate.value
+        return [items[index - 1]] if 1 <= index <= size else []
+    inner = ctx.focus(None, 0, size)
+    step = ctx.execution.meter.step
+    out = []
+    run = predicate.run
+    place = 0
+    for item in items:
+        place += 1
+        inner.item = item
+        inner.position = place
+        step(1)
+        value = run(inner)
+        if len(value) == 1:
+            only = value[0]
+            if only is True:
+                out.append(item)
+                continue
+            if only is False:
+                continue
+            if isinstance(only, NUMERIC) and type(only) is not bool:
+                if only == place:
+                    out.append(item)
+                continue
+        if boolean_value(value):
+            out.append(item)
+    return out
+
+
+from decimal import Decimal  # noqa: E402
+
+NUMERIC = (int, float, Decimal)
+
+
+@keyword("node", "(")
+@keyword("text", "(")
+@keyword("comment", "(")
+@keyword("element", "(")
+@keyword("attribute", "(")
+@keyword("document-node", "(")
+@keyword("processing-instruction", "(")
+@keyword("namespace-node", "(")
+@keyword("schema-element", "(")
+@keyword("schema-attribute", "(")
+class KindStep(Step):
+    """A step that is a kind test without an axis."""
+
+    symbol = "step"
+
+    def nud(self) -> Any:
+        """Parse the kind test; attribute tests go along the attribute axis."""
+        test = parse_kind_test(self.parser, self)
+        return self.to("attribute" if test.kind == "attribute" else "child", test)
+
+
+@token("@")
+class AttributeStep(Step):
+    """``@name``."""
+
+    symbol = "step"
+
+    def nud(self) -> Any:
+        """Parse the test."""
+        return self.to("attribute", self.node_test("attribute"))
+
+
+@token("..")
+class ParentStep(Step):
+    """``..``."""
+
+    symbol = "step"
+
+    def nud(self) -> Any:
+        """Become ``parent::node()``."""
+        return self.to("parent", KindTest())
+
+
+@token(".")
+class ContextItem(Expression):
+    """The context item."""
+
+    peers = True
+
+    def nud(self) -> Any:
+        """Take nothing."""
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return the context item; XPDY0002 if it is absent."""
+        if ctx.item is None:
+            raise failure("XPDY0002", "there is no context item")
+        return [ctx.item]
+
+
+@token("root")
+class Root(Expression):
+    """The lone ``/``: the root of the context item's tree, which must be a document."""
+
+    peers = True
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return the document node."""
+        item = ctx.item
+        if item is None:
+            raise failure("XPDY0002", "there is no context item")
+        if not isinstance(item, Node):
+            raise failure("XPTY0020", f"the context item is no node but {describe(item)}")
+        root = item.root_node
+        if root.kind != "document":
+            raise failure("XPDY0050", "the tree of the context item has no document node")
+        return [root]
+
+
+STEP_START = frozenset(
+    {"(name)", "*", "@", "..", ".", "(", "$", "(string)", "(number)", "<", "[", "?", "%", "``["}
+)
+
+
+@token("/", "//", lbp=75)
+class Path(Expression):
+    """``left/right``: right is evaluated with each node of left as the context item."""
+
+    peers = False
+
+    def nud(self) -> Any:
+        """Parse a path from the root."""
+        parser = self.parser
+        if parser.min_bp > 75:
+            raise self.unexpected_here()
+        root = Root.at(self)
+        if self.symbol == "/" and parser.next_token.symbol not in STEP_START:
+            return root
+        return self.joined(root)
+
+    def led(self, left: Any) -> Any:
+        """Parse the step after a slash."""
+        return self.joined(left)
+
+    def joined(self, left: Any) -> Any:
+        """Parse the right operand and make the path."""
+        parser = self.parser
+        if parser.next_token.symbol not in STEP_START:
+            raise parser.unexpected(parser.next_token, "a step")
+        double = self.symbol == "//"
+        right = parser.expression(75)
+        if double:
+            if isinstance(right, Step) and right.axis == "child" and not right.counts:
+                right.to("descendant", right.test)
+            else:
+                between = Step.at(self).to("descendant-or-self", KindTest())
+                left = SLASH.at(self).over(left, between)
+        return SLASH.at(self).over(left, right)
+
+    def over(self, left: Any, right: Any) -> Any:
+        """Take the operands."""
+        self._items = [left, right]
+        self.peers = getattr(left, "peers", False) and isinstance(right, Step) and right.peers
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate."""
+        left, right = self._items
+        nodes = left.run(ctx)
+        if isinstance(right, Step):
+            if len(nodes) == 1:
+                node = nodes[0]
+                if not isinstance(node, Node):
+                    raise failure("XPTY0019", f"a path goes from nodes, found {describe(node)}")
+                return right.from_node(node, ctx)
+            found: list[Any] = []
+            for node in nodes:
+                if not isinstance(node, Node):
+                    raise failure("XPTY0019", f"a path goes from nodes, found {describe(node)}")
+                found.extend(right.from_node(node, ctx))
+            if right.axis in KEEP_PEERS and getattr(left, "peers", False):
+                return found
+            return in_document_order(found)
+        return self.general(nodes, right, ctx)
+
+    def general(self, nodes: Sequence[Any], right: Expression, ctx: Context) -> Sequence[Any]:
+        """Evaluate a right operand that is not a step."""
+        inner = ctx.focus(None, 0, len(nodes))
+        found: list[Any] = []
+        step = ctx.execution.meter.step
+        for place, node in enumerate(nodes, 1):
+            if not isinstance(node, Node):
+                raise failure("XPTY0019", f"a path goes from nodes, found {describe(node)}")
+            inner.item = node
+            inner.position = place
+            step(1)
+            found.extend(right.run(inner))
+        count = sum(1 for item in found if isinstance(item, Node))
+        if count == 0:
+            return found
+        if count < len(found):
+            raise failure("XPTY0018", "a path yields both nodes and other items")
+        return in_document_order(found)
+
+
+from clacks.xquery.tokens import TOKENS  # noqa: E402
+
+SLASH: Any = TOKENS["/"]
+
+
+@token("!", lbp=72)
+class SimpleMap(Expression):
+    """``left ! right``: right for each item of left, in order."""
+
+    def led(self, left: Any) -> Any:
+        """Parse the right operand."""
+        self._items = [left, self.parser.expression(72)]
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate."""
+        left, right = self._items
+        items = left.run(ctx)
+        inner = ctx.focus(None, 0, len(items))
+        out: list[Any] = []
+        step = ctx.execution.meter.step
+        for place, item in enumerate(items, 1):
+            inner.item = item
+            inner.position = place
+            step(1)
+            out.extend(right.run(inner))
+        return out
+
+
+@token("[", lbp=80)
+class Filter(Expression):
+    """``primary[predicate]``; items: primary and predicate. A step takes its predicates itself."""
+
+    peers = False
+
+    def nud(self) -> Any:
+        """Parse an array constructor."""
+        return TOKENS_BY_ROLE["array"].at(self).begin()
+
+    def led(self, left: Any) -> Any:
+        """Parse the predicate."""
+        predicate = self.parser.expression()
+        self.parser.advance("]")
+        if isinstance(left, Step):
+            left._items.append(predicate)
+            return left
+        self._items = [left, predicate]
+        self.peers = getattr(left, "peers", False)
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate."""
+        left, predicate = self._items
+        value = left.run(ctx)
+        if predicate.symbol == "(integer)":
+            index = predicate.value
+            return [value[index - 1]] if 1 <= index <= len(value) else []
+        return filtered(value, predicate, ctx)
+
+
+TOKENS_BY_ROLE["step"] = Step
+assert EXACT

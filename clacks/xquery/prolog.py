@@ -1,0 +1,543 @@
+"""The prolog and the frame of a module: version, setters, imports, declarations, query body.
+
+The grammar here is fixed, names are read as plain names. Two groups come in order: first setters, namespaces and
+imports, then variables, functions, options and the context item.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clacks.xquery.calls import parse_parameters
+from clacks.xquery.flwor import parse_binding_type
+from clacks.xquery.library import PREFIXES
+from clacks.xquery.modules import ContextItemDeclaration, FunctionDeclaration, VariableDeclaration
+from clacks.xquery.names import RESERVED
+from clacks.xquery.nodes import XML_NAMESPACE, split_name
+from clacks.xquery.scope import Scope
+from clacks.xquery.sequence_types import ANY
+from clacks.xquery.types_parser import parse_item_type, parse_sequence_type
+
+if TYPE_CHECKING:
+    from clacks.xquery.parser import XQueryParser
+
+__all__ = ["parse_annotation", "parse_module"]
+
+ANNOTATIONS = "http://www.w3.org/2012/xquery"
+XMLNS = "http://www.w3.org/2000/xmlns/"
+RESERVED_NAMESPACES = frozenset(
+    [
+        *(PREFIXES[p] for p in ("fn", "xs", "math", "map", "array")),
+        XML_NAMESPACE,
+        ANNOTATIONS,
+        "http://www.w3.org/2001/XMLSchema-instance",
+    ]
+)
+
+
+def parse_annotation(parser: XQueryParser, *, inline: bool = False) -> tuple[str, tuple[Any, ...]]:
+    """Parse ``%name(literals)``."""
+    mark = parser.advance("%")
+    name = parser.qname().expand(ANNOTATIONS)
+    values: list[Any] = []
+    if parser.next_token.symbol == "(" and not (inline and False):
+        parser.advance()
+        while True:
+            found = parser.next_token
+            if found.symbol not in ("(string)", "(integer)", "(decimal)", "(double)"):
+                raise parser.unexpected(found, "a literal")
+            parser.advance()
+            values.append(found.value)
+            if parser.next_token.symbol != ",":
+                break
+            parser.advance()
+        parser.advance(")")
+    uri, local = split_name(name)
+    if uri == ANNOTATIONS and local not in ("public", "private"):
+        raise mark.wrong("XQST0045", f"there is no annotation %{local}")
+    if uri in RESERVED_NAMESPACES and uri != ANNOTATIONS:
+        raise mark.wrong("XQST0045", "an annotation in a reserved namespace")
+    if inline and uri == ANNOTATIONS:
+        raise mark.wrong("XQST0125", f"an inline function is neither public nor private: %{local}")
+    return name, tuple(values)
+
+
+class Prolog:
+    """Reads one module into the parser's module and static context."""
+
+    def __init__(self, parser: XQueryParser, load: Any) -> None:
+        self.parser = parser
+        self.static = parser.static
+        self.module = parser.module
+        self.load = load
+        self.seen: set[str] = set()
+        self.declared_prefixes: set[str] = set()
+        self.imported: set[str] = set()
+        self.late = False
+
+    def string(self) -> str:
+        """Read a string literal."""
+        text: str = self.parser.advance("(string)").value
+        return text
+
+    def uri(self) -> str:
+        """Read a URI literal."""
+        return " ".join(self.string().split())
+
+    def once(self, what: str, code: str, at: Any) -> None:
+        """Refuse a second declaration of the same thing."""
+        if what in self.seen:
+            raise at.wrong(code, f"{what} is declared twice")
+        self.seen.add(what)
+
+    def read(self, *, library: bool | None = None) -> None:
+        """Read the module; ``library`` says which kind it must be, if that is known."""
+        parser = self.parser
+        parser.resume(0)
+        self.version()
+        at = parser.next_token
+        is_library = parser.is_name("module") and self.follows("namespace")
+        if is_library:
+            self.module_declaration()
+        if library is not None and library is not is_library:
+            raise at.wrong("XQST0059" if library else "XPST0003", "the module is of the wrong kind")
+        self.declarations()
+        if is_library:
+            if parser.next_token.symbol != "(end)":
+                raise parser.unexpected(parser.next_token, "a declaration")
+        else:
+            parser.scope = self.module.scope
+            body = parser.expression()
+            if parser.next_token.symbol != "(end)":
+                raise parser.unexpected(parser.next_token, "the end of the query")
+            self.module.body = body
+
+    def follows(self, *words: str) -> bool:
+        """Tell whether the token after the next one is one of these names."""
+        from clacks.xquery.lexer import scan
+
+        unit = scan(self.parser.source, self.parser.end)
+        return unit.kind == "name" and unit.text in words
+
+    def version(self) -> None:
+        """Read ``xquery version "3.1" encoding "utf-8";``."""
+        parser = self.parser
+        if not (parser.is_name("xquery") and self.follows("version", "encoding")):
+            return
+        parser.advance()
+        if parser.is_name("version"):
+            parser.advance()
+            at = parser.next_token
+            version = self.string()
+            if version not in ("1.0", "3.0", "3.1"):
+                raise at.wrong("XQST0031", f"XQuery {version!r} is not supported")
+        if parser.is_name("encoding"):
+            parser.advance()
+            at = parser.next_token
+            encoding = self.string()
+            import re
+
+            if re.fullmatch(r"[A-Za-z][A-Za-z0-9._\-]*", encoding) is None:
+                raise at.wrong("XQST0087", f"{encoding!r} is no name of an encoding")
+        parser.advance(";")
+
+    def module_declaration(self) -> None:
+        """Read ``module namespace p = "uri";``."""
+        parser = self.parser
+        parser.advance()
+        parser.advance()
+        name = parser.qname()
+        parser.advance("=")
+        at = parser.next_token
+        uri = self.uri()
+        if not uri:
+            raise at.wrong("XQST0088", "the namespace of a module is empty")
+        self.declare_prefix(name, uri)
+        self.module.namespace = uri
+        self.static.module_namespace = uri
+        parser.advance(";")
+
+    def declare_prefix(self, name: Any, uri: str) -> None:
+        """Bind a prefix."""
+        prefix = name.value
+        if prefix in ("xml", "xmlns") or uri in (XML_NAMESPACE, XMLNS):
+            raise name.wrong("XQST0070", f"prefix {prefix} cannot be bound to {uri}")
+        if prefix in self.declared_prefixes:
+            raise name.wrong("XQST0033", f"prefix {prefix} is declared twice")
+        self.declared_prefixes.add(prefix)
+        if uri:
+            self.static.namespaces[prefix] = uri
+        else:
+            self.static.namespaces.pop(prefix, None)
+
+    def declarations(self) -> None:
+        """Read all declarations."""
+        parser = self.parser
+        while True:
+            if parser.is_name("import") and self.follows("module", "schema"):
+                self.early()
+                parser.advance()
+                if parser.is_name("schema"):
+                    raise parser.next_token.wrong("XQST0009", "schema import is not supported")
+                self.import_module()
+            elif parser.is_name("declare") and self.declares():
+                parser.advance()
+                self.declaration()
+            else:
+                return
+            parser.advance(";")
+
+    def declares(self) -> bool:
+        """Tell whether ``declare`` begins a declaration."""
+        from clacks.xquery.lexer import scan
+
+        unit = scan(self.parser.source, self.parser.end)
+        return unit.text == "%" or unit.kind == "name"
+
+    def early(self) -> None:
+        """Refuse a setter, namespace or import after the second group has begun."""
+        if self.late:
+            raise self.parser.unexpected(self.parser.next_token, "a variable, a function or an option")
+
+    def declaration(self) -> None:
+        """Read what follows ``declare``."""
+        parser = self.parser
+        word = parser.next_token
+        if word.symbol == "%":
+            self.late = True
+            annotations = []
+            while parser.next_token.symbol == "%":
+                annotations.append(parse_annotation(parser))
+            if parser.is_name("variable"):
+                parser.advance()
+                self.variable(tuple(annotations))
+            else:
+                parser.take_name("function")
+                self.function(tuple(annotations))
+            return
+        if word.symbol != "(name)" or word.uri is not None:
+            raise parser.unexpected(word, "a declaration")
+        if word.value in ("variable", "function", "option", "context"):
+            parser.advance()
+            self.late = True
+            {
+                "variable": self.variable,
+                "function": self.function,
+                "option": self.option,
+                "context": self.context_item,
+            }[word.value]()
+            return
+        self.early()
+        setters: dict[str, Any] = {
+            "namespace": self.namespace,
+            "default": self.default,
+            "base-uri": self.base_uri,
+            "boundary-space": self.boundary_space,
+            "construction": self.construction,
+            "ordering": self.ordering,
+            "copy-namespaces": self.copy_namespaces,
+            "decimal-format": self.decimal_format,
+        }
+        setter = setters.get(word.value)
+        if setter is None:
+            raise parser.unexpected(word, "a declaration")
+        parser.advance()
+        setter()
+
+    def namespace(self) -> None:
+        """Read ``namespace p = "uri"``."""
+        name = self.parser.qname()
+        if ":" in name.value or name.uri is not None:
+            raise name.unexpected_here()
+        self.parser.advance("=")
+        self.declare_prefix(name, self.uri())
+
+    def default(self) -> None:
+        """Read what follows ``declare default``."""
+        parser = self.parser
+        word = parser.take_name("element", "function", "collation", "order", "decimal-format")
+        if word.value in ("element", "function"):
+            parser.take_name("namespace")
+            at = parser.next_token
+            self.once(f"default {word.value} namespace", "XQST0066", word)
+            uri = self.uri()
+            if uri in (XML_NAMESPACE, XMLNS):
+                raise at.wrong("XQST0070", f"{uri} is no default namespace")
+            if word.value == "element":
+                self.static.element_namespace = uri
+            else:
+                self.static.function_namespace = uri
+        elif word.value == "collation":
+            self.once("default collation", "XQST0038", word)
+            self.default_collation()
+        elif word.value == "order":
+            self.once("default order", "XQST0069", word)
+            parser.take_name("empty")
+            self.static.empty_least = parser.take_name("greatest", "least").value == "least"
+        else:
+            self.format(None, word)
+
+    def default_collation(self) -> None:
+        """Read the URI of the default collation."""
+        from urllib.parse import urljoin
+
+        from clacks.common.errors import QueryError
+        from clacks.xquery.collation import find_collation
+
+        at = self.parser.next_token
+        uri = self.uri()
+        try:
+            found = find_collation(uri, self.static.base_uri)
+        except QueryError as error:
+            raise at.wrong("XQST0038", error.reason) from None
+        self.static.default_collation = found.uri or urljoin(self.static.base_uri or "", uri)
+
+    def base_uri(self) -> None:
+        """Read the base URI."""
+        from urllib.parse import urljoin
+
+        at = self.parser.next_token
+        self.once("base-uri", "XQST0032", at)
+        uri = self.uri()
+        self.static.base_uri = urljoin(self.static.base_uri or "", uri)
+
+    def boundary_space(self) -> None:
+        """Read preserve or strip."""
+        self.once("boundary-space", "XQST0068", self.parser.next_token)
+        self.static.boundary_space = self.parser.take_name("preserve", "strip").value == "preserve"
+
+    def construction(self) -> None:
+        """Read preserve or strip."""
+        self.once("construction", "XQST0067", self.parser.next_token)
+        self.static.preserve_types = self.parser.take_name("preserve", "strip").value == "preserve"
+
+    def ordering(self) -> None:
+        """Read ordered or unordered."""
+        self.once("ordering", "XQST0065", self.parser.next_token)
+        self.static.ordered = self.parser.take_name("ordered", "unordered").value == "ordered"
+
+    def copy_namespaces(self) -> None:
+        """Read preserve or no-preserve, inherit or no-inherit."""
+        self.once("copy-namespaces", "XQST0055", self.parser.next_token)
+        self.static.preserve_namespaces = self.parser.take_name("preserve", "no-preserve").value == "preserve"
+        self.parser.advance(",")
+        self.static.inherit_namespaces = self.parser.take_name("inherit", "no-inherit").value == "inherit"
+
+    def decimal_format(self) -> None:
+        """Read a named decimal format."""
+        name = self.parser.qname()
+        self.format(name.expand(), name)
+
+    def format(self, name: str | None, at: Any) -> None:
+        """Read the properties of a decimal format."""
+        parser = self.parser
+        self.once(f"decimal-format {name}", "XQST0111", at)
+        properties = dict(self.static.decimal_formats[None]) if False else {}
+        given: set[str] = set()
+        names = (
+            "decimal-separator grouping-separator infinity minus-sign NaN percent per-mille zero-digit digit "
+            "pattern-separator exponent-separator"
+        ).split()
+        while parser.is_name(*names):
+            word = parser.advance()
+            if word.value in given:
+                raise word.wrong("XQST0114", f"{word.value} is given twice")
+            given.add(word.value)
+            parser.advance("=")
+            place = parser.next_token
+            value = self.string()
+            if word.value not in ("infinity", "NaN") and len(value) != 1:
+                raise place.wrong("XQST0097", f"{word.value} is one character")
+            if word.value == "zero-digit":
+                import unicodedata
+
+                if unicodedata.category(value) != "Nd" or unicodedata.digit(value) != 0:
+                    raise place.wrong("XQST0097", "zero-digit is a digit zero")
+            properties[word.value] = value
+        from clacks.xquery.static import StaticContext
+
+        made = {**StaticContext().decimal_formats[None], **properties}
+        special = [
+            "decimal-separator",
+            "grouping-separator",
+            "percent",
+            "per-mille",
+            "zero-digit",
+            "digit",
+            "pattern-separator",
+            "exponent-separator",
+        ]
+        marks = [made[key] for key in special if key != "zero-digit"]
+        zero = ord(made["zero-digit"])
+        if len(set(marks)) < len(marks) or any(zero <= ord(mark) < zero + 10 for mark in marks):
+            raise at.wrong("XQST0098", "two properties of the decimal format are the same character")
+        self.static.decimal_formats[name] = made
+
+    def option(self) -> None:
+        """Read an option; those of other engines are not looked at."""
+        name = self.parser.qname()
+        prefix = name.prefix
+        expanded = name.expand(ANNOTATIONS)
+        value = self.string()
+        del prefix
+        uri, local = split_name(expanded)
+        if uri == "http://www.w3.org/2010/xslt-xquery-serialization":
+            from clacks.xquery.output import declare_output
+
+            declare_output(self, name, local, value)
+        self.static.options[expanded] = value
+
+    def import_module(self) -> None:
+        """Read ``import module namespace p = "uri" at "hint", ...``."""
+        parser = self.parser
+        word = parser.take_name("module")
+        prefix = None
+        if parser.is_name("namespace"):
+            parser.advance()
+            prefix = parser.qname()
+            parser.advance("=")
+        at = parser.next_token
+        uri = self.uri()
+        if not uri:
+            raise at.wrong("XQST0088", "the namespace of an imported module is empty")
+        if uri in self.imported:
+            raise at.wrong("XQST0047", f"the module {uri} is imported twice")
+        self.imported.add(uri)
+        if prefix is not None:
+            if prefix.value in ("xml", "xmlns"):
+                raise prefix.wrong("XQST0070", f"prefix {prefix.value} cannot be bound")
+            self.declare_prefix(prefix, uri)
+        hints = []
+        if parser.is_name("at"):
+            parser.advance()
+            hints.append(self.uri())
+            while parser.next_token.symbol == ",":
+                parser.advance()
+                hints.append(self.uri())
+        self.module.imports[uri] = self.load(uri, hints, word)
+        self.module.import_tokens[uri] = at
+
+    def own_namespace(self, name: Any, expanded: str, kind: str) -> None:
+        """Refuse a declaration outside the namespace of a library module."""
+        if self.module.namespace is not None and split_name(expanded)[0] != self.module.namespace:
+            raise name.wrong("XQST0048", f"the {kind} {name.value} is not in the namespace of its module")
+
+    def visibility(self, annotations: tuple[tuple[str, tuple[Any, ...]], ...], code: str, at: Any) -> bool:
+        """Return whether a declaration is private; only one of %public and %private may be there."""
+        marks = [name for name, _ in annotations if split_name(name)[0] == ANNOTATIONS]
+        if len(marks) > 1:
+            raise at.wrong(code, "more than one of %public and %private")
+        return f"{{{ANNOTATIONS}}}private" in marks
+
+    def variable(self, annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()) -> None:
+        """Read a variable declaration."""
+        parser = self.parser
+        parser.advance("$")
+        name = parser.qname()
+        expanded = name.expand()
+        declaration = VariableDeclaration(
+            expanded,
+            private=self.visibility(annotations, "XQST0116", name),
+            annotations=annotations,
+            span=name.span,
+            module=self.module,
+        )
+        self.own_namespace(name, expanded, "variable")
+        declaration.type = parse_binding_type(parser)
+        if parser.is_name("external"):
+            parser.advance()
+            declaration.external = True
+            if parser.next_token.symbol == ":=":
+                parser.advance()
+                declaration.value = self.initializer(declaration.scope)
+        else:
+            parser.advance(":=")
+            declaration.value = self.initializer(declaration.scope)
+        if expanded in self.module.variables:
+            raise name.wrong("XQST0049", f"the variable ${name.value} is declared twice")
+        self.module.variables[expanded] = declaration
+
+    def initializer(self, scope: Scope) -> Any:
+        """Read the expression of a variable's value, in a frame of its own."""
+        parser = self.parser
+        outer = parser.scope
+        parser.scope = scope
+        value = parser.single()
+        parser.scope = outer
+        return value
+
+    def function(self, annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()) -> None:
+        """Read a function declaration."""
+        parser = self.parser
+        name = parser.qname()
+        if name.uri is None and name.value in RESERVED:
+            raise name.wrong("XPST0003", f"{name.value} is no name for a function")
+        expanded = name.expand(self.static.function_namespace)
+        uri = split_name(expanded)[0]
+        if not uri:
+            raise name.wrong("XQST0060", f"the function {name.value} is in no namespace")
+        if uri in RESERVED_NAMESPACES:
+            raise name.wrong("XQST0045", f"the function {name.value} is in a reserved namespace")
+        self.own_namespace(name, expanded, "function")
+        private = self.visibility(annotations, "XQST0106", name)
+        scope = Scope()
+        outer = parser.scope
+        parser.scope = scope
+        parameters = parse_parameters(parser, scope)
+        result = ANY
+        if parser.is_name("as"):
+            parser.advance()
+            result = parse_sequence_type(parser)
+        body = None
+        external = parser.is_name("external")
+        if external:
+            parser.advance()
+        else:
+            body = parser.enclosed()
+        parser.scope = outer
+        if external:
+            raise name.wrong("XPST0017", f"nobody gives the external function {name.value}")
+        declaration = FunctionDeclaration(
+            expanded,
+            name.prefix,
+            parameters,
+            result,
+            body,
+            scope,
+            annotations,
+            private,
+            name.span,
+            self.module,
+        )
+        key = (expanded, len(parameters))
+        if key in self.module.functions:
+            raise name.wrong("XQST0034", f"the function {name.value}#{key[1]} is declared twice")
+        self.module.functions[key] = declaration
+
+    def context_item(self) -> None:
+        """Read ``context item as T := E``."""
+        parser = self.parser
+        word = parser.take_name("item")
+        if self.module.context_item is not None:
+            raise word.wrong("XQST0099", "the context item is declared twice")
+        declaration = ContextItemDeclaration()
+        if parser.is_name("as"):
+            parser.advance()
+            declaration.type = parse_item_type(parser)
+        if parser.is_name("external"):
+            parser.advance()
+            declaration.external = True
+            if parser.next_token.symbol == ":=":
+                parser.advance()
+                declaration.value = self.initializer(declaration.scope)
+        else:
+            parser.advance(":=")
+            declaration.value = self.initializer(declaration.scope)
+        if self.module.namespace is not None and declaration.value is not None:
+            raise word.wrong("XQST0113", "a library module gives no value to the context item")
+        self.module.context_item = declaration
+
+
+def parse_module(parser: XQueryParser, load: Any, *, library: bool | None = None) -> None:
+    """Read the parser's text into its module; ``load`` finds imported modules."""
+    Prolog(parser, load).read(library=library)

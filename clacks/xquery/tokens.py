@@ -1,0 +1,166 @@
+"""The base of all tokens of a query, and how names become expressions.
+
+A token is made by the lexer, takes its operands while it is parsed (``nud`` at the start of an expression, ``led``
+after a left operand), and evaluates itself (``run``). Its operands are its items: ``list(token)``. What is no
+expression (names, types, axes) are attributes. Tokens are never changed after the query is compiled.
+
+``run(ctx)`` returns a sequence: a list, or a ``range`` of integers. Nobody changes a sequence he was given.
+
+``select`` and ``evaluate`` are the same for elementpath's function classes that take a token as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from elementpath.xpath_tokens import XPathToken
+
+from clacks.xquery.conversion import boolean_value
+from clacks.xquery.errors import syntax_failure
+from clacks.xquery.lexer import Unit
+
+if TYPE_CHECKING:
+    from clacks.common.errors import QuerySyntaxError
+    from clacks.xquery.context import Context
+    from clacks.xquery.parser import XQueryParser
+
+__all__ = ["KEYWORDS", "OPERATOR_NAMES", "TOKENS", "Expression", "keyword", "named_operator", "token"]
+
+T = TypeVar("T", bound="type[Expression]")
+
+TOKENS: dict[str, type[Expression]] = {}
+"""Token classes by symbol; the parser puts them into its symbol table."""
+
+KEYWORDS: dict[tuple[str, str], type[Expression]] = {}
+"""Expressions that begin with a name: by the name and the symbol of the next token."""
+
+OPERATOR_NAMES: dict[str, type[Expression]] = {}
+"""Operators that are spelt as names."""
+
+
+class Expression(XPathToken):
+    """A token that evaluates itself.
+
+    Attributes:
+        symbol: What kind of token it is; the key of the symbol table.
+        lbp: Left binding power: how tightly it binds what stands before it; 0 if it cannot follow an operand.
+        value: The text of the unit it was made from, or the value of a literal.
+        span: Start and end offsets in the source.
+    """
+
+    symbol = "(expression)"
+    label = "expression"
+    lbp = 0
+    parser: XQueryParser
+
+    def __init__(self, parser: XQueryParser, unit: Unit) -> None:
+        self._items = []
+        self.parser = parser
+        self.value = unit.text
+        self.span = (unit.start, unit.end)
+
+    @classmethod
+    def at(cls, other: Expression) -> Expression:
+        """Make a token of this class in place of ``other``, with its text and place."""
+        self = cls.__new__(cls)
+        self._items = []
+        self.parser = other.parser
+        self.value = other.value
+        self.span = other.span
+        return self
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def nud(self) -> Any:
+        """Parse at the start of an expression."""
+        raise self.unexpected_here()
+
+    def led(self, left: Any) -> Any:
+        """Parse after ``left``."""
+        raise self.unexpected_here()
+
+    def unexpected_here(self) -> QuerySyntaxError:
+        """Make the error for a token that does not fit its place."""
+        return self.wrong("XPST0003", f"unexpected {self.described}")
+
+    @property
+    def described(self) -> str:
+        """Return the token's name for messages."""
+        return repr(self.value) if self.value else "end of the query"
+
+    def wrong(self, code: str, reason: str) -> QuerySyntaxError:
+        """Make a static error at this token."""
+        return syntax_failure(code, reason, self.parser.source, self.span[0])
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Evaluate and return a sequence."""
+        raise NotImplementedError(self.symbol)
+
+    def truth(self, ctx: Context) -> bool:
+        """Evaluate and return the effective boolean value."""
+        return boolean_value(self.run(ctx))
+
+    def select(self, context: Any = None) -> Iterator[Any]:
+        """Evaluate and iterate over the items."""
+        return iter(self.run(context))
+
+    def evaluate(self, context: Any = None) -> Any:
+        """Evaluate and return the item if there is just one, else a list."""
+        value = self.run(context)
+        return value[0] if len(value) == 1 else list(value)
+
+    def walk(self) -> Iterator[Expression]:
+        """Iterate over this token and all below it, without recursion."""
+        stack: list[Expression] = [self]
+        while stack:
+            token = stack.pop()
+            yield token
+            stack.extend(reversed(token._items))
+
+
+def token(*symbols: str, lbp: int = 0) -> Callable[[T], T]:
+    """Register a class as the token of some symbols."""
+
+    def register(cls: T) -> T:
+        cls.symbol = symbols[0]
+        cls.lbp = lbp
+        for symbol in symbols:
+            if symbol != symbols[0]:
+                twin: Any = type(cls.__name__, (cls,), {"symbol": symbol, "__module__": cls.__module__})
+                TOKENS[symbol] = twin
+            else:
+                TOKENS[symbol] = cls
+        return cls
+
+    return register
+
+
+def keyword(name: str, *following: str) -> Callable[[T], T]:
+    """Register a class as what ``name`` begins if the next token's symbol is one of ``following``."""
+
+    def register(cls: T) -> T:
+        for symbol in following:
+            KEYWORDS[name, symbol] = cls
+        return cls
+
+    return register
+
+
+def named_operator(*names: str, lbp: int) -> Callable[[T], T]:
+    """Register a class as the operator that is spelt as ``names``."""
+
+    def register(cls: T) -> T:
+        for name in names:
+            twin: Any = type(cls.__name__, (cls,), {"symbol": name, "lbp": lbp, "__module__": cls.__module__})
+            OPERATOR_NAMES[name] = twin
+        return cls
+
+    return register
