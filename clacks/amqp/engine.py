@@ -88,14 +88,28 @@ class Head(Protocol):
 
 
 class Outcome:
-    """The peer's verdict on a message: ``accepted``, ``released``, ``rejected`` or ``modified``."""
+    """The peer's verdict on a message: ``accepted``, ``released``, ``rejected`` or ``modified``.
 
-    __slots__ = ("condition", "description", "name")
+    ``failed`` and ``undeliverable`` belong to ``modified``: the peer tried and failed, or cannot take this
+    message at all (3.4.5).
+    """
 
-    def __init__(self, name: str, condition: str = "", description: str = "") -> None:
+    __slots__ = ("condition", "description", "failed", "name", "undeliverable")
+
+    def __init__(
+        self,
+        name: str,
+        condition: str = "",
+        description: str = "",
+        *,
+        failed: bool = False,
+        undeliverable: bool = False,
+    ) -> None:
         self.name = name
         self.condition = condition
         self.description = description
+        self.failed = failed
+        self.undeliverable = undeliverable
 
     def __repr__(self) -> str:
         return f"Outcome({self.name!r}, {self.condition!r}, {self.description!r})"
@@ -264,6 +278,9 @@ class Sender:
             self.engine.touch()
 
 
+_FIRST_BUFFER: Final = 4096  # grows to what one burst needs; an idle connection should cost little
+_LARGEST_BUFFER: Final = 1024 * 1024  # a larger one serves one message and goes
+
 # Settled deliveries need no identity: one tag serves them all (AMQP 1.0, 2.6.12: unique among the unsettled).
 _TAG_TEXT: Final = ffi.new("char[]", b"\0")
 _EMPTY_TAG: Final = ffi.new("pn_bytes_t *", {"size": 1, "start": _TAG_TEXT})[0]
@@ -309,8 +326,10 @@ class Engine:
         self._collector_ptr = self._collector._impl
         self._receivers: dict[Any, Receiver] = {}
         self._senders: dict[Any, Sender] = {}
-        self._buffer = ffi.new("char[]", limits.frame_size)
-        self._room = limits.frame_size
+        self._buffer = ffi.new("char[]", _FIRST_BUFFER)
+        self._room = _FIRST_BUFFER
+        self._connection_ptr = self.connection._impl
+        self._partial = 0
         self._pumping = False
 
     # -- links
@@ -341,6 +360,8 @@ class Engine:
         """Forget a link whose detach has been sent or received; its pointers are not used again."""
         if link.alive:
             link.alive = False
+            if isinstance(link, Receiver):
+                self._forget_parts(link)
             self._receivers.pop(link._ptr, None)
             self._senders.pop(link._ptr, None)
             link.link.free()
@@ -427,13 +448,32 @@ class Engine:
             parts.append(self._sasl_rest)
             self._sasl_rest = b""
         while (size := lib.pn_transport_pending(transport)) > 0:
-            if size > self._room:
-                self._buffer, self._room = ffi.new("char[]", size), size
-            lib.pn_transport_peek(transport, self._buffer, size)
-            parts.append(ffi.buffer(self._buffer, size)[:])
+            buffer = self._buffer if size <= self._room else self._larger(size)
+            lib.pn_transport_peek(transport, buffer, size)
+            parts.append(ffi.buffer(buffer, size)[:])
             lib.pn_transport_pop(transport, size)
         self.pump()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _larger(self, size: int) -> Any:
+        buffer = ffi.new("char[]", size)
+        if size <= _LARGEST_BUFFER:
+            self._buffer, self._room = buffer, size
+        return buffer
+
+    @property
+    def backlog(self) -> int:
+        """Bytes of messages that were handed over and wait inside proton.
+
+        They wait for `bytes_to_send`, or for the peer: with a closed session window (2.5.6) it holds back
+        messages for which its links gave credit.
+        """
+        total = 0
+        session = lib.pn_session_head(self._connection_ptr, 0)
+        while session:
+            total += lib.pn_session_outgoing_bytes(session)
+            session = lib.pn_session_next(session, 0)
+        return total
 
     @property
     def finished(self) -> bool:
@@ -487,35 +527,45 @@ class Engine:
                     if wrapped is not None:
                         self.head.on_endpoint(wrapped)
                 pop(collector)
+        except BaseException:
+            pop(collector)  # or the next call would meet the same event, and fail again
+            raise
         finally:
             self._pumping = False
 
     def _delivered(self, receiver: Receiver, link: Any, delivery: Any) -> None:
+        if not lib.pn_delivery_readable(delivery):
+            return  # the sender settled what we have read already
+        if lib.pn_delivery_aborted(delivery):  # and then it is not partial, whatever came before
+            self._forget_parts(receiver)
+            lib.pn_link_advance(link)
+            lib.pn_delivery_settle(delivery)
+            self._replenish(receiver, link)
+            return
         size = lib.pn_delivery_pending(delivery)
         if size:
-            if size > self._room:
-                self._buffer, self._room = ffi.new("char[]", size), size
-            lib.pn_link_recv(link, self._buffer, size)
-            body = ffi.buffer(self._buffer, size)[:]
+            buffer = self._buffer if size <= self._room else self._larger(size)
+            lib.pn_link_recv(link, buffer, size)
+            body = ffi.buffer(buffer, size)[:]
         else:
             body = b""
         if lib.pn_delivery_partial(delivery):
-            if lib.pn_delivery_aborted(delivery):
-                receiver._parts.clear()
-                receiver._size = 0
-                lib.pn_delivery_settle(delivery)
-                self._replenish(receiver, link)
-                return
             receiver._parts.append(body)
             receiver._size += size
+            self._partial += size
             if receiver._size > self.limits.message_size:
                 self._too_large(receiver)
+            elif self._partial > 4 * self.limits.message_size:
+                # Many links with an unfinished message each would hold as many times the largest message.
+                self._forget_parts(receiver)
+                self.close_link(
+                    receiver, "amqp:resource-limit-exceeded", "too many unfinished messages at once"
+                )
             return
         if receiver._parts:
             receiver._parts.append(body)
             body = b"".join(receiver._parts)
-            receiver._parts.clear()
-            receiver._size = 0
+            self._forget_parts(receiver)
         if len(body) > self.limits.message_size:
             self._too_large(receiver)
             return
@@ -530,6 +580,11 @@ class Engine:
             self._replenish(receiver, link)
             self.head.on_message(receiver, body, incoming)
 
+    def _forget_parts(self, receiver: Receiver) -> None:
+        self._partial -= receiver._size
+        receiver._parts.clear()
+        receiver._size = 0
+
     def _replenish(self, receiver: Receiver, link: Any) -> None:
         if receiver.window:
             receiver._used += 1
@@ -538,13 +593,16 @@ class Engine:
                 receiver._used = 0
 
     def _too_large(self, receiver: Receiver) -> None:
-        receiver._parts.clear()
+        self._forget_parts(receiver)
         limit = self.limits.message_size
         self.close_link(receiver, "amqp:link:message-size-exceeded", f"a message may have {limit} bytes")
 
     def _settled(self, link: Any, delivery: Any) -> None:
         sender = self._senders.get(link)
         if sender is None:
+            # A link that we have detached: what the peer sent before it knew must not pile up in proton.
+            if lib.pn_link_is_receiver(link):
+                lib.pn_delivery_settle(delivery)
             return
         state = lib.pn_delivery_remote_state(delivery)
         name = _OUTCOMES.get(state)
@@ -557,6 +615,11 @@ class Engine:
                 "rejected",
                 condition.name if condition else "",
                 (condition.description or "") if condition else "",
+            )
+        elif name == "modified":
+            remote = Delivery.wrap(delivery).remote  # type: ignore[no-untyped-call]
+            outcome = Outcome(
+                "modified", failed=bool(remote.failed), undeliverable=bool(remote.undeliverable)
             )
         else:
             # Settled without an outcome: the default of the source applies, which is released (3.4.5).
@@ -597,6 +660,7 @@ _SURFACE: Final = (
     "pn_delivery_link",
     "pn_delivery_partial",
     "pn_delivery_pending",
+    "pn_delivery_readable",
     "pn_delivery_remote_state",
     "pn_delivery_settle",
     "pn_delivery_settled",
@@ -609,9 +673,13 @@ _SURFACE: Final = (
     "pn_link_drained",
     "pn_link_flow",
     "pn_link_get_drain",
+    "pn_link_is_receiver",
     "pn_link_recv",
     "pn_link_send",
     "pn_link_set_max_message_size",
+    "pn_session_head",
+    "pn_session_next",
+    "pn_session_outgoing_bytes",
     "pn_transport_capacity",
     "pn_transport_close_tail",
     "pn_transport_peek",

@@ -13,7 +13,7 @@ from typing import Any, Final
 from clacks.amqp.types import Symbol, Timestamp, ULong, decode_value, encode_value, skip_value
 from clacks.common.errors import ProtocolError
 
-__all__ = ["Message", "decode", "encode"]
+__all__ = ["Envelope", "Message", "decode", "encode", "open_envelope", "with_delivery_count"]
 
 MessageId = str | bytes | int | Any  # AMQP lets it be ulong, uuid, binary or string
 
@@ -59,6 +59,11 @@ class Message:
     @properties.setter
     def properties(self, properties: dict[str, Any]) -> None:
         self._properties = properties
+
+    @property
+    def expires_at(self) -> float | None:
+        """The absolute expiry time in seconds since 1970, or None."""
+        return None if self.absolute_expiry_time is None else self.absolute_expiry_time / 1000
 
     def expired(self, now: float) -> bool:
         """Tell whether ``now`` (seconds since 1970) is past the absolute expiry time, if there is one."""
@@ -115,21 +120,18 @@ _FIELDS: Final = (
 def decode(data: bytes) -> Message:
     """Read an encoded message.
 
+    The sections must come in their order and each once (3.2): of a message with two properties sections one
+    reader would take the first and another the second, and one of them would believe the wrong user-id.
+
     Raises:
         ProtocolError: If the bytes are no AMQP message.
     """
     message = Message()
     body: list[bytes] = []
-    at, end = 0, len(data)
+    at, end, last = 0, len(data), 0
     while at < end:
-        if data[at] != 0:
-            raise ProtocolError(f"not an AMQP message: byte {at} begins no section")
-        if data[at + 1 : at + 2] == b"\x53" and at + 2 < end:
-            section = data[at + 2]
-            at += 3
-        else:
-            descriptor, at = decode_value(data, at + 1)
-            section = _LONG_NAMES.get(descriptor, -1) if isinstance(descriptor, str) else descriptor
+        section, at = _section_at(data, at, end, last)
+        last = section
         if section == _DATA:
             value, at = decode_value(data, at)
             if type(value) is not bytes:
@@ -157,12 +159,123 @@ def decode(data: bytes) -> Message:
                 message.durable = fields[0] is True
             if len(fields) > 2 and type(fields[2]) is int:
                 message.ttl = fields[2]
-        elif section in (_DELIVERY_ANNOTATIONS, _MESSAGE_ANNOTATIONS, _FOOTER):
-            at = skip_value(data, at)
         else:
-            raise ProtocolError(f"not an AMQP message: unknown section {section!r}")
+            at = skip_value(data, at)
     message.body = body[0] if len(body) == 1 else b"".join(body)
     return message
+
+
+def _section_at(data: bytes, at: int, end: int, last: int) -> tuple[int, int]:
+    """Return the code of the section that begins at ``at`` and where its content begins."""
+    if data[at] != 0:
+        raise ProtocolError(f"not an AMQP message: byte {at} begins no section")
+    if data[at + 1 : at + 2] == b"\x53" and at + 2 < end:
+        section: object = data[at + 2]
+        at += 3
+    else:
+        section, at = decode_value(data, at + 1)
+        if isinstance(section, str):
+            section = _LONG_NAMES.get(section)
+    if type(section) is not int:
+        section = int(section) if isinstance(section, ULong) else -1
+    if last < section <= _FOOTER and section >= _HEADER and (last < _DATA or section == _FOOTER):
+        return section, at
+    if section == last and section in (_DATA, _SEQUENCE):
+        return section, at
+    raise ProtocolError(f"not an AMQP message: section {section:#x} behind {last:#x}")
+
+
+@dataclass(slots=True)
+class Envelope:
+    """What a broker must know of a message that it does not open.
+
+    ``raw`` is what is passed on: the message without delivery annotations, which are from hop to hop (3.2.2).
+    """
+
+    raw: bytes
+    user_id: bytes | None = None
+    to: str | None = None
+    ttl: int | None = None
+    absolute_expiry_time: int | None = None
+
+    def expires(self, now: float) -> float | None:
+        """Return the time (seconds since 1970) from which on nobody wants the message; None: never."""
+        ends = None if self.absolute_expiry_time is None else self.absolute_expiry_time / 1000
+        if self.ttl is None:
+            return ends
+        return now + self.ttl / 1000 if ends is None else min(ends, now + self.ttl / 1000)
+
+
+def open_envelope(data: bytes) -> Envelope:
+    """Read the outside of a message; of its body only the size.
+
+    Raises:
+        ProtocolError: If the bytes are no AMQP message, or its sections are out of order.
+    """
+    end = len(data)
+    envelope = Envelope(data)
+    # Only one data section, as a producer of plain bytes sends it: nothing to read.
+    if end > 4 and data.startswith(b"\x00\x53\x75\xa0") and data[4] == end - 5:
+        return envelope
+    at = last = 0
+    while at < end:
+        start = at
+        last, at = _section_at(data, at, end, last)
+        if last == _PROPERTIES:
+            fields, at = decode_value(data, at)
+            if type(fields) is not list:
+                raise ProtocolError("the properties of a message are no list")
+            _set_outside(envelope, fields)
+        elif last == _HEADER:
+            fields, at = decode_value(data, at)
+            if type(fields) is not list:
+                raise ProtocolError("the header of a message is no list")
+            if len(fields) > 2 and type(fields[2]) is int:
+                envelope.ttl = fields[2]
+        else:
+            at = skip_value(data, at)
+            if last == _DELIVERY_ANNOTATIONS:
+                envelope.raw = data[:start] + data[at:]
+    if last < _DATA:
+        raise ProtocolError("not an AMQP message: it has no body")
+    return envelope
+
+
+def _set_outside(envelope: Envelope, fields: list[Any]) -> None:
+    count = len(fields)
+    if count > 1 and (user := fields[1]) is not None:
+        if type(user) is not bytes:
+            raise ProtocolError("the user_id of a message has the wrong type")
+        envelope.user_id = user
+    if count > 2 and (to := fields[2]) is not None:
+        if not isinstance(to, str):
+            raise ProtocolError("the to of a message is no text")
+        envelope.to = to
+    if count > 8 and (expiry := fields[8]) is not None:
+        if not isinstance(expiry, int):
+            raise ProtocolError("the absolute_expiry_time of a message has the wrong type")
+        envelope.absolute_expiry_time = expiry
+
+
+def with_delivery_count(data: bytes, count: int) -> bytes:
+    """Return the message with ``count`` failed deliveries noted in its header (3.2.1).
+
+    Raises:
+        ProtocolError: If the bytes are no AMQP message.
+    """
+    fields: list[Any] = []
+    if data:
+        section, at = _section_at(data, 0, len(data), 0)
+        if section == _HEADER:
+            fields, at = decode_value(data, at)
+            data = data[at:]
+    durable, priority, ttl = (fields + [None] * 3)[:3]
+    content = b"\x41" if durable is True else b"\x42"
+    content += bytes((0x50, priority)) if type(priority) is int and 0 <= priority < 256 else b"\x40"
+    content += b"\x70" + ttl.to_bytes(4, "big") if type(ttl) is int and 0 <= ttl < 2**32 else b"\x40"
+    # Whoever gets it next is not the first to acquire it.
+    content += b"\x42" + b"\x70" + min(count, 0xFFFF_FFFF).to_bytes(4, "big")
+    return _section(_HEADER, bytes((0xC0, len(content) + 1, 5)) + content) + data
 
 
 def _set_properties(message: Message, fields: object) -> None:

@@ -48,6 +48,10 @@ class Limits:
     filter_size: int = 64 * 1024
     """Bytes of one filter query; a query of a person is below 2 KiB. Beyond it ``amqp:invalid-field``."""
 
+    waiting_bytes: int = 512 * 1024 * 1024
+    """Bytes of all messages that wait in one broker. Beyond it slow consumers lose their oldest at once, and
+    queues take nothing: ``amqp:resource-limit-exceeded``."""
+
     idle_timeout: float = 30.0
     """Seconds of silence after which a peer counts as gone (AMQP idle-time-out). Half of it is the beat."""
 

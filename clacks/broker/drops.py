@@ -1,0 +1,44 @@
+"""Losing a message is allowed, losing it silently is not: it is counted, and logged at a bounded rate."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from clacks.common.metrics import Counter, Metrics
+
+__all__ = ["Drops"]
+
+_log = logging.getLogger(__name__)
+
+_INTERVAL: Final = 10.0  # seconds between two lines about the same reason
+_SHOWN: Final = 300  # characters of a description: it may quote what a stranger sent
+
+
+class Drops:
+    """Counts dropped messages as ``messages_dropped{reason=...}`` and says so in the log now and then."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._counters: dict[str, Counter] = {}
+        self._quiet_until: dict[str, float] = {}
+        self._unsaid: dict[str, int] = {}
+
+    def count(self, now: float, reason: str, user: str, description: str, n: int = 1) -> None:
+        """Note ``n`` messages that ``user`` sent, or should have had, and that are lost."""
+        counter = self._counters.get(reason)
+        if counter is None:
+            counter = self._counters[reason] = self._metrics.counter("messages_dropped", reason=reason)
+        counter.value += n
+        if now < self._quiet_until.get(reason, 0.0):
+            self._unsaid[reason] = self._unsaid.get(reason, 0) + n
+            return
+        self._quiet_until[reason] = now + _INTERVAL
+        unsaid = self._unsaid.pop(reason, 0)
+        _log.warning(
+            "message dropped reason=%s user=%s detail=%s unlogged_before=%d",
+            reason,
+            user,
+            ascii(description[:_SHOWN]),
+            unsaid,
+        )
