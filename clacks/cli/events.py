@@ -254,5 +254,14 @@ def pull(
 
 @app.command("asyncapi")
 def asyncapi(url: Url = None, events: Events = None) -> None:
-    """Write an AsyncAPI 3 document of all event types."""
-    raise NotImplementedError
+    """Write an AsyncAPI 3 document of all event types; with --url it names the server."""
+    import json
+
+    from clacks.common.address import BusURL
+    from clacks.common.asyncapi import asyncapi_document
+    from clacks.common.settings import Settings
+
+    settings = Settings.load()
+    bus_at = BusURL.parse(url, default_domain=settings.domain) if url is not None else settings.url
+    domain = bus_at.domain if bus_at is not None else settings.domain
+    output.line(json.dumps(asyncapi_document(registry_of(settings, events), domain, bus_at), indent=2))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,10 @@ def test_a_refused_schema_is_warned_of(run: Callable, home: Path) -> None:
     assert ended.code == 0
     assert "Broken.xsd" in ended.err
     assert "PhoneStatus" in ended.out
+
+
+def test_asyncapi_writes_the_document_of_the_domain(run: Callable) -> None:
+    document = json.loads(run("events", "asyncapi", "--url", "amqps://jane@example.org/org.example").out)
+    assert document["asyncapi"] == "3.0.0"
+    assert document["servers"]["bus"]["host"] == "example.org:5671"
+    assert document["channels"]["PhoneStatus"]["address"] == "org.example.event.PhoneStatus"
