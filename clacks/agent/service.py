@@ -1,0 +1,206 @@
+"""The agent as a service: its commands on the bus, and files that are read again when they change.
+
+What commands do is in ``command.py``. The life cycle of nodes joins here: announcing, the table that
+``getNodes`` shows, leaving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from clacks.agent.command import Command, CommandRegistry
+from clacks.bus import Bus, Service
+from clacks.common.errors import CommandError, SettingsError
+from clacks.common.event import Event
+from clacks.common.jsonrpc import UNAVAILABLE, Request
+from clacks.common.rights import Rights, parse_rights
+from clacks.common.schema import SchemaRegistry
+from clacks.common.settings import Settings
+
+__all__ = ["Agent", "RightsFile"]
+
+_log = logging.getLogger(__name__)
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at the rights file and the schema folders: one listing of each folder."""
+
+PUBLISH_TIME = 10.0
+"""Seconds that a command waits for an event to leave; the bus itself gives up after five."""
+
+
+class RightsFile:
+    """The rights as a file says them, with users that are known besides.
+
+    Args:
+        path: The file; that it is missing means that nobody but ``users`` has rights.
+        users: Roles of users that no file names, such as the one that ``clacks up --user`` makes.
+    """
+
+    def __init__(self, path: Path, users: Mapping[str, Iterable[str]] | None = None) -> None:
+        self._path = path
+        self._users = {user: tuple(roles) for user, roles in (users or {}).items()}
+        self._seen: tuple[int, int, int] | None = None
+
+    def changed(self) -> bool:
+        """Tell whether the file changed since it was read."""
+        return self._look() != self._seen
+
+    def read(self) -> Rights:
+        """Read the file.
+
+        Raises:
+            SettingsError: If it is there and cannot be used.
+        """
+        self._seen = self._look()
+        try:
+            text = self._path.read_text("utf-8")
+        except FileNotFoundError:
+            text = ""
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise SettingsError(str(self._path), reason) from error
+        rights = parse_rights(text, str(self._path))
+        for user, roles in self._users.items():
+            rights = rights.with_user(user, roles)
+        return rights
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            state = self._path.stat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+class Agent:
+    """A node that serves commands. Use it as context manager, on the loop of its bus.
+
+    It serves ``{domain}.command.{queue}`` together with the other agents, and
+    ``{domain}.command.{queue}.{node}`` alone. Commands run in threads. When the rights file or a schema
+    changes it is read again within a second or two; a file that cannot be used leaves in force what was there
+    before.
+
+    Args:
+        bus: A started bus; its login needs the rights of the role ``agent``.
+        registry: The event types.
+        settings: ``node``, ``queue``, ``workers`` and where the rights file is.
+        users: Roles of users that the rights file need not name.
+
+    Example:
+        >>> async with Bus(url) as bus, Agent(bus, SchemaRegistry(), Settings()) as agent:  # doctest: +SKIP
+        ...     agent.commands.register(Lamp())
+        ...     await asyncio.Event().wait()
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        registry: SchemaRegistry,
+        settings: Settings,
+        *,
+        users: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
+        self.node = settings.node or platform.node() or "node"
+        self.commands = CommandRegistry(
+            publish=self._publish, rights=Rights(), registry=registry, node=self.node
+        )
+        self.commands.register(self)
+        self._bus = bus
+        self._registry = registry
+        self._settings = settings
+        self._rights = RightsFile(settings.rights_file, users)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._service: Service | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve; return when the broker has agreed.
+
+        Raises:
+            SettingsError: If the rights file cannot be used.
+            LinkRefused: If the broker does not let this login serve commands.
+        """
+        self._loop = asyncio.get_running_loop()
+        self.commands.rights = await asyncio.to_thread(self._rights.read)
+        await asyncio.to_thread(self._registry.load)
+        self._service = await self._bus.serve(
+            self._answer, queue=self._settings.queue, node=self.node, workers=self._settings.workers
+        )
+        self._watching = asyncio.ensure_future(self._watch())
+        _log.info("agent serving node=%s queue=%s", self.node, self._settings.queue)
+
+    async def close(self) -> None:
+        """Take no more calls and let the running ones finish. Calling it again does nothing."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        service, self._service = self._service, None
+        if service is not None:
+            await service.close()
+            _log.info("agent left node=%s", self.node)
+
+    async def __aenter__(self) -> Agent:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @Command
+    def reload(self) -> dict[str, Any]:
+        """Read the rights file and the schemas again, now; tell what changed and which files are refused."""
+        rights = self._rights.changed()
+        try:
+            self.commands.rights = self._rights.read()
+        except SettingsError as error:
+            raise CommandError(UNAVAILABLE, f"the rights file stays as it was: {error.reason}") from error
+        schemas = self._registry.reload()
+        refused = [
+            {"file": Path(error.file).name, "reason": error.reason, "line": error.line}
+            for error in self._registry.refused
+        ]
+        return {"rights": rights, "schemas": schemas, "refused": refused}
+
+    def _answer(self, request: Request, user: str, on_behalf_of: str | None) -> Any:
+        return self.commands.dispatch(request, user, on_behalf_of, queue=self._settings.queue)
+
+    def _publish(self, event: Event) -> None:
+        """Send an event from the worker thread of a command."""
+        assert self._loop is not None
+        sent = asyncio.run_coroutine_threadsafe(self._bus.publish(event), self._loop)
+        try:
+            gone = sent.result(PUBLISH_TIME)
+        except TimeoutError:  # the loop is stuck or has ended
+            sent.cancel()
+            gone = False
+        if not gone:
+            raise CommandError(UNAVAILABLE, f"{event.kind} was dropped: the broker takes no events")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.to_thread(self._look_again)
+
+    def _look_again(self) -> None:
+        if self._rights.changed():
+            try:
+                self.commands.rights = self._rights.read()
+                _log.info("rights read again file=%s", self._settings.rights_file)
+            except SettingsError as error:
+                _log.error("rights not read again, the old ones stay: %s", error)
+        if self._registry.reload():
+            _log.info("schemas read again types=%s", len(self._registry.kinds))
