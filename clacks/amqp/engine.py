@@ -386,8 +386,8 @@ class Engine:
 
     # -- bytes
 
-    def receive(self, data: bytes) -> None:
-        """Digest bytes of the peer; the head hears what they mean before this returns.
+    def receive(self, data: bytes | memoryview) -> None:
+        """Digest bytes of the peer, which may be overwritten afterwards; the head hears what they mean before this returns.
 
         Raises:
             LoginRefused: By the security layer.
@@ -396,7 +396,7 @@ class Engine:
         """
         sasl = self.sasl
         if sasl is not None:
-            sasl.receive(data)
+            sasl.receive(bytes(data))
             if not self.sasl_done():
                 return
             data = sasl.leftover
@@ -418,7 +418,7 @@ class Engine:
 
     _sasl_rest: bytes = b""
 
-    def _push(self, data: bytes) -> None:
+    def _push(self, data: bytes | memoryview) -> None:
         transport = self._transport_ptr
         view = memoryview(data)
         while view:

@@ -95,7 +95,7 @@ class BrokerConnection:
 
     # -- for the driver
 
-    def receive(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes | memoryview, now: float) -> None:
         """Digest bytes of the peer; ``now`` is in seconds since 1970.
 
         Raises:
@@ -103,6 +103,10 @@ class BrokerConnection:
         """
         self.broker.now = now
         self.engine.receive(data)
+
+    def eof(self) -> None:
+        """Note that the peer will send nothing more."""
+        self.engine.eof()
 
     def bytes_to_send(self) -> bytes:
         """Return and forget what is to be written now."""
