@@ -1,0 +1,5 @@
+declare namespace f = 'http://www.gonicus.de/Events';
+
+for $phone in ./f:Event/f:PhoneStatus
+where $phone/f:Status = 'busy'
+return $phone
