@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -93,6 +93,12 @@ class Agent:
         settings: ``node``, ``queue``, ``workers`` and where the rights file is.
         users: Roles of users that the rights file need not name.
 
+    Attributes:
+        node: The name of this node.
+        commands: What it can do; register more at any time.
+        on_rights: Called on the loop with new rights, for a broker in the same process.
+        on_schemas: Called on the loop when event types came, went or changed.
+
     Example:
         >>> async with Bus(url) as bus, Agent(bus, SchemaRegistry(), Settings()) as agent:  # doctest: +SKIP
         ...     agent.commands.register(Lamp())
@@ -112,6 +118,8 @@ class Agent:
             publish=self._publish, rights=Rights(), registry=registry, node=self.node
         )
         self.commands.register(self)
+        self.on_rights: Callable[[Rights], object] | None = None
+        self.on_schemas: Callable[[], object] | None = None
         self._bus = bus
         self._registry = registry
         self._settings = settings
@@ -163,12 +171,11 @@ class Agent:
     @Command
     def reload(self) -> dict[str, Any]:
         """Read the rights file and the schemas again, now; tell what changed and which files are refused."""
-        rights = self._rights.changed()
         try:
-            self.commands.rights = self._rights.read()
+            rights = self._reread_rights()
         except SettingsError as error:
             raise CommandError(UNAVAILABLE, f"the rights file stays as it was: {error.reason}") from error
-        schemas = self._registry.reload()
+        schemas = self._reread_schemas()
         refused = [
             {"file": Path(error.file).name, "reason": error.reason, "line": error.line}
             for error in self._registry.refused
@@ -196,11 +203,35 @@ class Agent:
             await asyncio.to_thread(self._look_again)
 
     def _look_again(self) -> None:
-        if self._rights.changed():
-            try:
-                self.commands.rights = self._rights.read()
-                _log.info("rights read again file=%s", self._settings.rights_file)
-            except SettingsError as error:
-                _log.error("rights not read again, the old ones stay: %s", error)
-        if self._registry.reload():
-            _log.info("schemas read again types=%s", len(self._registry.kinds))
+        try:
+            if self._rights.changed():
+                self._reread_rights()
+        except SettingsError as error:
+            _log.error("rights not read again, the old ones stay: %s", error)
+        self._reread_schemas()
+
+    # Both run in threads: reading files takes time.
+
+    def _reread_rights(self) -> bool:
+        """Read the rights file and tell whether it says something else now. Raises SettingsError."""
+        before, after = self.commands.rights, self._rights.read()
+        if after == before:
+            return False
+        self.commands.rights = after
+        _log.info("rights read again file=%s", self._settings.rights_file)
+        if self.on_rights is not None:
+            self._soon(self.on_rights, after)
+        return True
+
+    def _reread_schemas(self) -> bool:
+        """Read the schemas if a file changed and tell whether one did."""
+        if not self._registry.reload():
+            return False
+        _log.info("schemas read again types=%s", len(self._registry.kinds))
+        if self.on_schemas is not None:
+            self._soon(self.on_schemas)
+        return True
+
+    def _soon(self, function: Callable[..., object], *args: object) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(function, *args)
