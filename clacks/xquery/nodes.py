@@ -492,7 +492,7 @@ def copy_element(node: Any, preserve: bool, inherit: dict[str, str] | None) -> E
             # An element in no namespace must not come under a default namespace.
             if prefix not in namespaces and (prefix or node.prefix or node.namespace):
                 namespaces[prefix] = uri
-    twin = Element(node.name, node.prefix, namespaces, node.base_uri)
+    twin = Element(node.name, node.prefix, namespaces)
     for attribute in node.attributes:
         twin.add_attribute(Attribute(attribute.name, attribute.value, attribute.prefix))
     return twin

@@ -11,8 +11,9 @@ from typing import Any
 
 from elementpath.xpath31 import XPath31Parser
 
-from clacks.common.errors import QuerySyntaxError
-from clacks.xquery.errors import syntax_failure
+from clacks.common.errors import QueryBudgetExceeded, QuerySyntaxError
+from clacks.xquery.budget import BUDGET_CODE
+from clacks.xquery.errors import locate, syntax_failure
 from clacks.xquery.lexer import Unit, scan
 from clacks.xquery.modules import Module
 from clacks.xquery.names import Name
@@ -23,7 +24,7 @@ from clacks.xquery.tokens import TOKENS, Expression, token
 __all__ = ["MAX_NESTING", "XQueryParser"]
 
 MAX_NESTING = 400
-"""Expressions inside one another; deeper ones are refused before Python's own stack ends (XPST0003)."""
+"""Expressions inside one another; deeper ones are refused before Python's own stack ends."""
 
 
 @token("(end)")
@@ -68,6 +69,7 @@ class XQueryParser(XPath31Parser):
         self.min_bp = 0
         self.meter: Any = None
         self.nesting = 0
+        self.tolerant = 0
         self.end = 0
         self.token: Any = None
         self.next_token: Any = None
@@ -132,6 +134,12 @@ class XQueryParser(XPath31Parser):
         self.nesting -= 1
         return left
 
+    def check_nesting(self, offset: int) -> None:
+        """Refuse expressions that are nested too deeply for the interpreter's stack."""
+        if self.nesting > MAX_NESTING:
+            error = QueryBudgetExceeded(BUDGET_CODE, f"expressions nested deeper than {MAX_NESTING}")
+            raise locate(error, self.source, offset)
+
     def single(self) -> Any:
         """Parse an ExprSingle."""
         return self.expression(5)
@@ -166,6 +174,8 @@ class XQueryParser(XPath31Parser):
         try:
             return self.static.namespaces[prefix]
         except KeyError:
+            if self.tolerant:
+                return "urn:clacks:undeclared"
             raise at.wrong("XPST0081", f"prefix {prefix!r} is not declared") from None
 
     def enclosed(self, *, optional: bool = True) -> Any:

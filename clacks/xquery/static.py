@@ -51,6 +51,7 @@ class StaticContext:
         inherit_namespaces: Copied elements take on the namespaces of their new parent.
         decimal_formats: Formats by expanded name, None for the unnamed one.
         options: Declared options by expanded name.
+        constructed: Namespaces that direct constructors around this place declare.
         module_namespace: Target namespace of a library module, else None.
     """
 
@@ -71,6 +72,7 @@ class StaticContext:
     options: dict[str, str] = field(default_factory=dict)
     module_namespace: str | None = None
     module: Any = None
+    constructed: dict[str, str] = field(default_factory=dict)
 
     # What elementpath's function classes ask of their parser.
     version = "3.1"
