@@ -60,7 +60,7 @@ def call(
     """Call a command of an agent and show its result as JSON."""
     import asyncio
 
-    from clacks.cli.connection import bus_url
+    from clacks.cli.connection import bus_url, open_bus
     from clacks.common.address import command_address
     from clacks.common.jsonrpc import Request
     from clacks.common.settings import Settings
@@ -74,9 +74,7 @@ def call(
         raise typer.BadParameter(str(error)) from error
 
     async def ask() -> Any:
-        from clacks.bus import Bus
-
-        async with Bus(bus_at, limits=settings.limits, profile=settings.profile or None) as bus:
+        async with open_bus(bus_at, settings) as bus:
             return await bus.request(Request(method, named or positional), timeout=timeout, address=address)
 
     result = asyncio.run(ask())

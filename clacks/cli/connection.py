@@ -12,13 +12,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clacks.cli import output
 from clacks.common.address import BusURL
 from clacks.common.errors import SettingsError
 from clacks.common.settings import Settings
 
-__all__ = ["ask_password", "bus_url", "new_password", "read_password_file"]
+if TYPE_CHECKING:
+    from clacks.bus import Bus
+    from clacks.common.schema import SchemaRegistry
+
+__all__ = ["ask_password", "bus_url", "new_password", "open_bus", "read_password_file"]
 
 _MAX_FILE = 4096  # bytes; a password has at most 1,024 characters
 
@@ -51,6 +56,19 @@ def bus_url(
     if url.password is not None:
         return url
     return replace(url, password=ask_password(f"Password of {url.user} at {url.host}"))
+
+
+def open_bus(url: BusURL, settings: Settings, registry: SchemaRegistry | None = None) -> Bus:
+    """Return the bus at ``url``, not yet connected, with what the settings say of connections."""
+    from clacks.bus import Bus
+
+    return Bus(
+        url,
+        registry=registry,
+        ca=str(settings.ca_file) if settings.ca_file is not None else None,
+        profile=settings.profile or None,
+        limits=settings.limits,
+    )
 
 
 def _refuse_or_warn(what: str, loopback: bool) -> None:

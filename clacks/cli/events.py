@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from clacks.common.schema_model import ElementDecl, SimpleType
     from clacks.common.settings import Settings
 
-__all__ = ["app", "asyncapi", "list_events", "new", "pull", "registry_of", "show", "skeleton", "validate"]
+__all__ = [
+    "app",
+    "asyncapi",
+    "content_lines",
+    "list_events",
+    "new",
+    "pull",
+    "registry_of",
+    "show",
+    "skeleton",
+    "validate",
+]
 
 app = typer.Typer(no_args_is_help=True, help="See, check and make event types.")
 
@@ -78,11 +89,11 @@ def show(
     import inspect
 
     output.line(f"{kind}\n\n{inspect.cleandoc(documentation)}\n\n")
-    for row in _content(registry.model(kind), 0):
+    for row in content_lines(registry.model(kind)):
         output.line(row)
 
 
-def _content(element: ElementDecl, depth: int) -> Iterator[str]:
+def content_lines(element: ElementDecl, depth: int = 0) -> Iterator[str]:
     """Yield a line for each element and attribute below ``element``: its name, how often, its type."""
     from clacks.common.schema_model import ComplexType
 
@@ -100,7 +111,7 @@ def _content(element: ElementDecl, depth: int) -> Iterator[str]:
         else:
             shown = f"  {'JSON' if member.json else _type_name(member.type)}"
         yield f"{indent}{member.name}{times}{shown}"
-        yield from _content(member, depth + 1)
+        yield from content_lines(member, depth + 1)
 
 
 def _type_name(type_: SimpleType) -> str:
@@ -210,7 +221,7 @@ def pull(
     """Fetch the schemas of a bus that this machine lacks."""
     import asyncio
 
-    from clacks.cli.connection import bus_url
+    from clacks.cli.connection import bus_url, open_bus
     from clacks.common.errors import CommandError
     from clacks.common.settings import Settings
 
@@ -220,9 +231,7 @@ def pull(
     bus_at = bus_url(url, settings, password_file=password_file)
 
     async def fetch() -> object:
-        from clacks.bus import Bus
-
-        async with Bus(bus_at, registry=registry) as bus:
+        async with open_bus(bus_at, settings, registry) as bus:
             return await bus.call("getSchemas", timeout=timeout)
 
     schemas = asyncio.run(fetch())

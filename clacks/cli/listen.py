@@ -81,7 +81,7 @@ def listen(
     """Show events as they come, until Ctrl-C or until --count of them came."""
     import asyncio
 
-    from clacks.cli.connection import bus_url
+    from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
     from clacks.cli.query import query_text
     from clacks.common.settings import Settings
@@ -96,11 +96,7 @@ def listen(
 
     async def receive() -> None:
         nonlocal seen
-        from clacks.bus import Bus
-
-        async with Bus(
-            bus_at, registry=registry, limits=settings.limits, profile=settings.profile or None
-        ) as bus:
+        async with open_bus(bus_at, settings, registry) as bus:
             bus.on_state(
                 lambda change: (
                     output.note(f"{change.state.value}: {change.reason}") if change.reason else None

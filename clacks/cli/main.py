@@ -20,6 +20,9 @@ from clacks.cli.title import hide_passwords
 __all__ = ["COMMANDS", "Commands", "app", "main"]
 
 COMMANDS: dict[str, str] = {
+    "up": "Start everything on this machine: a broker and an agent.",
+    "broker": "Start the embedded broker alone.",
+    "agent": "Start an agent that connects to a broker.",
     "listen": "Show events as they come.",
     "send": "Send one event.",
     "call": "Call a command of an agent.",
@@ -93,6 +96,9 @@ def clacks(
     """An event bus for XML events: XSD defines them, AMQP 1.0 carries them, XQuery selects them."""
     if settings is not None:
         os.environ["CLACKS_SETTINGS"] = settings
+    from clacks.cli.output import log_to_stderr
+
+    log_to_stderr(bool((ctx.obj or {}).get("debug")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +124,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
     command = typer.main.get_command(app)
     try:
-        code = command.main(arguments, prog_name="clacks", standalone_mode=False)
+        code = command.main(arguments, prog_name="clacks", standalone_mode=False, obj={"debug": debug})
         return int(code or 0)
     except NoArgsIsHelpError as problem:
         output.note(problem.ctx.get_help() if problem.ctx else str(problem))

@@ -6,6 +6,7 @@ Colours and drawn tables are for terminals; a pipe gets plain lines, columns sep
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ import typer
 
 from clacks.cli.exits import Exit
 
-__all__ = ["error", "json_line", "line", "note", "on_terminal", "table", "warning"]
+__all__ = ["error", "json_line", "line", "log_to_stderr", "note", "on_terminal", "table", "warning"]
 
 
 def on_terminal() -> bool:
@@ -67,6 +68,18 @@ def note(text: str) -> None:
 def warning(text: str) -> None:
     """Warn the user."""
     _stderr(f"clacks: warning: {text}")
+
+
+def log_to_stderr(debug: bool) -> None:
+    """Show what the library logs: of a service what happens, of other commands warnings alone."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        if debug
+        else "clacks: %(levelname)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
 
 
 def error(text: str) -> None:

@@ -92,7 +92,7 @@ def send(
     """
     import asyncio
 
-    from clacks.cli.connection import bus_url
+    from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
     from clacks.common.errors import ConnectionLost
     from clacks.common.settings import Settings
@@ -103,11 +103,7 @@ def send(
     bus_at = bus_url(url, settings, password_file=password_file)
 
     async def publish() -> bool:
-        from clacks.bus import Bus
-
-        async with Bus(
-            bus_at, registry=registry, limits=settings.limits, profile=settings.profile or None
-        ) as bus:
+        async with open_bus(bus_at, settings, registry) as bus:
             sent = await bus.publish(event)
             await bus.flush()
             return sent

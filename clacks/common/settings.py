@@ -69,8 +69,9 @@ class Settings:
     domain: str = DEFAULT_DOMAIN
     """First part of all addresses; a URL with a path has its own."""
 
-    host: str = "127.0.0.1"
-    """Address or name that the broker listens on: this machine alone, unless told otherwise."""
+    host: str = "localhost"
+    """Address or name that the broker listens on: this machine alone, unless told otherwise; ``0.0.0.0`` or
+    ``::`` is every address that it has."""
 
     port: int = 5672
     """Port of the broker without TLS; 0 takes a free one."""

@@ -11,7 +11,7 @@ from clacks.common.settings import Settings, default_file, default_state_dir
 
 def test_without_file_and_environment_the_defaults_hold(tmp_path: Path) -> None:
     settings = Settings.load(environ={"HOME": str(tmp_path)})
-    assert (settings.url, settings.domain, settings.host) == (None, "org.clacks", "127.0.0.1")
+    assert (settings.url, settings.domain, settings.host) == (None, "org.clacks", "localhost")
     assert (settings.port, settings.tls_port) == (5672, 5671)
     assert settings.limits == DEFAULT_LIMITS
     assert settings.rights_file == settings.state_dir / "rights.toml"
@@ -123,4 +123,4 @@ def test_state_is_kept_where_xdg_says(tmp_path: Path) -> None:
 
 def test_changed_leaves_out_what_is_none() -> None:
     settings = Settings().changed(port=1, host=None)
-    assert (settings.port, settings.host) == (1, "127.0.0.1")
+    assert (settings.port, settings.host) == (1, "localhost")

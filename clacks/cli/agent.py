@@ -1,0 +1,54 @@
+"""``clacks agent``: an agent that connects to a broker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clacks.cli import output
+from clacks.cli.options import Events, PasswordFile, StateDir, Url
+
+__all__ = ["agent", "app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def agent(
+    url: Url = None,
+    password_file: PasswordFile = None,
+    node: Annotated[
+        str | None,
+        typer.Option("--node", metavar="NAME", help="Name of the agent; else that of the machine."),
+    ] = None,
+    queue: Annotated[
+        str | None, typer.Option("--queue", metavar="QUEUE", help="Command queue to serve.")
+    ] = None,
+    events: Events = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Start an agent that serves commands on a bus. Ctrl-C stops it; a lost connection is made again."""
+    import asyncio
+
+    from clacks.agent.service import Agent
+    from clacks.cli import serving
+    from clacks.cli.connection import bus_url, open_bus
+    from clacks.cli.events import registry_of
+    from clacks.common.settings import Settings
+
+    settings = Settings.load().changed(node=node, queue=queue, state_dir=state_dir)
+    bus_at = bus_url(url, settings, password_file=password_file)
+    registry = registry_of(settings, events)
+
+    async def run() -> None:
+        async with (
+            open_bus(bus_at, settings, registry) as bus,
+            Agent(bus, registry, settings) as serving_agent,
+        ):
+            output.note(f"agent {serving_agent.node} at {bus_at}; Ctrl-C stops")
+            output.line("ready")
+            await serving.until_stopped()
+            output.note("stopping")
+
+    asyncio.run(run())

@@ -1,0 +1,89 @@
+"""``clacks up``: everything on one machine, in one process: a broker and an agent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clacks.cli import output
+from clacks.cli.options import Domain, Events, PasswordFile, StateDir
+
+__all__ = ["Host", "Port", "TlsPort", "User", "app", "up"]
+
+app = typer.Typer(add_completion=False)
+
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="HOST", help="Where to listen; else localhost: this machine alone."),
+]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65535, help="Port without TLS; 0 takes a free one. Else 5672."),
+]
+TlsPort = Annotated[
+    int | None,
+    typer.Option("--tls-port", min=0, max=65535, help="Port with TLS; 0 takes a free one. Else 5671."),
+]
+User = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user",
+        metavar="NAME[:PASSWORD]",
+        help="A user, admin unless the rights say otherwise, as long as this runs; may be given again.",
+    ),
+]
+
+
+@app.command()
+def up(
+    host: Host = None,
+    port: Port = None,
+    tls_port: TlsPort = None,
+    domain: Domain = None,
+    user: User = None,
+    password_file: PasswordFile = None,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Name of the agent.")] = None,
+    events: Events = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Start everything on this machine: a broker and an agent. Ctrl-C stops it.
+
+    For amqps://localhost an own certificate authority is made, which Clacks trusts for this machine's own
+    names and for nothing else.
+    """
+    import asyncio
+
+    from clacks.agent.service import Agent
+    from clacks.bus import Bus
+    from clacks.cli import serving
+    from clacks.cli.events import registry_of
+    from clacks.common.settings import Settings
+    from clacks.net.client import LocalConnector
+
+    settings = Settings.load().changed(
+        host=host, port=port, tls_port=tls_port, domain=domain, node=node, state_dir=state_dir
+    )
+    users = serving.guests(user or (), settings, password_file)
+    registry = registry_of(settings, events)
+    local = {serving.LOCAL_AGENT: ("agent",)}
+
+    async def run() -> None:
+        async with serving.running_broker(settings, registry, users, local) as server:
+            bus = Bus(
+                f"amqp://localhost/{settings.domain}",
+                registry=registry,
+                connector=LocalConnector(
+                    lambda: server.local_socket(serving.LOCAL_AGENT), serving.LOCAL_AGENT
+                ),
+                limits=settings.limits,
+            )
+            async with bus, Agent(bus, registry, settings, users={**users.roles, **local}) as agent:
+                for url in serving.broker_urls(server, settings):
+                    output.line(url)
+                output.note(f"agent {agent.node}, {len(registry.kinds)} event types; Ctrl-C stops")
+                output.line("ready")
+                await serving.until_stopped()
+                output.note("stopping")
+
+    asyncio.run(run())

@@ -1,0 +1,178 @@
+"""The reference pages that are written from the code: event types, commands, settings, limits, errors."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from clacks.cli.events import content_lines
+from clacks.cli.exits import MEANINGS
+from clacks.cli.main import COMMANDS, app
+from clacks.common import errors, limits, settings
+from clacks.common.limits import Limits
+from clacks.common.rights import BUILTIN_ROLES
+from clacks.common.schema import SchemaRegistry
+from clacks.common.settings import Settings
+
+BAR, BRACKET = r"\|", r"\["  # in a table, where the bare characters mean something
+
+
+def write_all(folder: Path) -> None:
+    """Write every page; one that did not change is not touched, so that Sphinx need not read it again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "events.md": events_page(),
+        "cli.md": cli_page(),
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+    }
+    for name, text in pages.items():
+        path = folder / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+
+def _plain(text: str) -> str:
+    """Return documentation of a schema as Markdown: its words are no markup."""
+    return (
+        inspect.cleandoc(text)
+        .replace("\\", "\\\\")
+        .replace("*", "\\*")
+        .replace("<", "\\<")
+        .replace("`", "\\`")
+    )
+
+
+def events_page() -> str:
+    registry = SchemaRegistry(plugins=False)
+    parts = [
+        "# Event types\n\nWritten from the schemas. `?` optional, `*` any number, `+` at least one, `@` attribute.\n"
+    ]
+    for kind in sorted(registry.kinds):
+        told = registry.annotations(kind)
+        parts.append(f"## {kind}\n\n{_plain(registry.documentation(kind))}\n")
+        if content := "\n".join(content_lines(registry.model(kind))):
+            parts.append(f"```text\n{textwrap.dedent(content)}\n```\n")
+        facts = [f"identified by `{told.key}`"] if told.key else []
+        facts += [f"what happened is in `{told.operation}`"] if told.operation else []
+        facts += ["the last event of each key can be replayed to a new subscriber"] if told.state else []
+        if facts:
+            parts.append(f"{'; '.join(facts).capitalize()}.\n")
+    return "\n".join(parts)
+
+
+def cli_page() -> str:
+    group = typer.main.get_command(app)
+    context = group.make_context("clacks", [], resilient_parsing=True)
+    parts = [
+        "# Commands\n\nWritten from the command `clacks` itself; `clacks COMMAND --help` says the same.\n"
+    ]
+    for name in COMMANDS:
+        command = group.get_command(context, name)  # type: ignore[attr-defined]
+        parts += _command(command, f"clacks {name}", 2)
+    parts.append("## Exit codes\n\n| code | when |\n|---|---|")
+    parts += [f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _command(command: Any, path: str, level: int) -> Iterator[str]:
+    context = command.make_context(path, [], resilient_parsing=True)
+    yield f"\n{'#' * level} {path}\n\n{inspect.cleandoc(command.help or '')}\n"
+    inner = command.list_commands(context) if hasattr(command, "list_commands") else []
+    if not inner:
+        usage = " ".join(command.collect_usage_pieces(context))
+        yield f"```text\n{path} {usage}\n```\n"
+    options = [item.get_help_record(context) for item in command.get_params(context)]
+    rows = [record for record in options if record is not None and "--help" not in record[0]]
+    if rows:
+        yield "| option | |\n|---|---|"
+        for option, text in rows:
+            name = option if option.startswith("-") else option.rpartition(" <")[0] or option
+            yield f"| `{name.replace('|', BAR)}` | {text.replace('[', BRACKET).replace('|', BAR)} |"
+        yield ""
+    for name in inner:
+        yield from _command(command.get_command(context, name), f"{path} {name}", level + 1)
+
+
+def _texts_below(module: Any, name: str) -> dict[str, str]:
+    """Return the docstrings that stand below the fields of a class."""
+    tree = ast.parse(inspect.getsource(module))
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
+    return {
+        one.target.id: inspect.cleandoc(two.value.value)
+        for one, two in itertools.pairwise(body)
+        if isinstance(one, ast.AnnAssign)
+        and isinstance(one.target, ast.Name)
+        and isinstance(two, ast.Expr)
+        and isinstance(two.value, ast.Constant)
+    }
+
+
+def _markdown(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def settings_page() -> str:
+    told = _texts_below(settings, "Settings")
+    shown = {"state_dir": "see [where files are](#where-files-are)", "limits": "see [limits](#limits)"}
+    usual = Settings.parse("", environ={"HOME": "/home/you"})
+    parts = [
+        "# Settings\n\nFrom the settings file (TOML), then the environment, then the options of a command; the last one"
+        " counts. The file is `$CLACKS_SETTINGS`, else `~/.config/clacks/settings.toml`, else"
+        " `/etc/clacks/settings.toml`. Each setting is also a variable: `tls_port` is `CLACKS_TLS_PORT`. An"
+        " unknown key is an error.\n",
+        "| setting | usually | |\n|---|---|---|",
+    ]
+    for field in dataclasses.fields(Settings):
+        value = getattr(usual, field.name)
+        default = shown.get(field.name) or (f"`{value}`" if value not in (None, "", ()) else "")
+        parts.append(f"| `{field.name}` | {default} | {_markdown(told[field.name])} |")
+    parts.append("\n## Where files are\n")
+    parts.append(_markdown(inspect.getdoc(settings.default_state_dir) or ""))
+    parts.append(
+        "\n## Limits\n\nThe table `[limits]`: what one peer may ask for.\n\n| limit | usually | |\n|---|---|---|"
+    )
+    reasons = _texts_below(limits, "Limits")
+    for limit in dataclasses.fields(Limits):
+        parts.append(
+            f"| `{limit.name}` | {getattr(limits.DEFAULT_LIMITS, limit.name)} | {_markdown(reasons[limit.name])} |"
+        )
+    parts.append(
+        "\n## Roles\n\nRoles that exist without being written down; see [users and rights](../../howto/users.md).\n"
+    )
+    parts.append(
+        "| role | publish | read | commands | create | announce | impersonate |\n|---|---|---|---|---|---|---|"
+    )
+    for name, role in BUILTIN_ROLES.items():
+        cells = [
+            " ".join(f"`{glob}`" for glob in getattr(role, right.name)) for right in dataclasses.fields(role)
+        ]
+        parts.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(parts) + "\n"
+
+
+def errors_page() -> str:
+    tree = inspect.cleandoc(errors.__doc__ or "").split("::", 1)
+    picture = textwrap.dedent(tree[1].rsplit("\n\n", 1)[0]).strip()
+    parts = [f"# Errors\n\nAll are in `clacks.common.errors`.\n\n```text\n{picture}\n```\n"]
+    for name in errors.__all__:
+        text = inspect.getdoc(getattr(errors, name)) or ""
+        parts.append(f"## {name}\n")
+        head, _, attributes = text.partition("Attributes:\n")
+        parts.append(head.replace("``", "`").strip() + "\n")
+        for line in textwrap.dedent(attributes).splitlines():
+            if line and not line.startswith(" ") and ":" in line:
+                attribute, _, meaning = line.partition(":")
+                parts.append(f"- `{attribute}`: {meaning.strip().replace('``', '`')}")
+            elif line.strip():
+                parts[-1] += " " + line.strip().replace("``", "`")
+        parts.append("")
+    return "\n".join(parts) + "\n"
