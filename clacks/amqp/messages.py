@@ -161,6 +161,8 @@ def decode(data: bytes) -> Message:
                 message.ttl = fields[2]
         else:
             at = skip_value(data, at)
+    if last < _DATA:
+        raise ProtocolError("not an AMQP message: it has no body")
     message.body = body[0] if len(body) == 1 else b"".join(body)
     return message
 
