@@ -62,7 +62,8 @@ def find_builtin(namespace: str, local: str, arity: int) -> LibraryFunction | No
     prefix = next((p for p, u in PREFIXES.items() if u == namespace), "")
     own = builtins.get((namespace, local, arity))
     if own is None:
-        own = builtins.get((namespace, local, -1))
+        # fn:concat, the only function without an upper bound, takes two arguments at least.
+        own = builtins.get((namespace, local, -1)) if arity >= 2 else None
         if own is not None:
             own = Builtin(namespace, local, own.parameters * arity, own.types * arity, own.result, own.call)
     if own is not None:

@@ -218,7 +218,9 @@ class Builder:
             raise failure("XQDY0102", "an element in no namespace cannot have a default namespace")
         if target.prefix == prefix and target.namespace != uri:
             if prefix or target.namespace:
-                raise failure("XQDY0102", f"prefix {prefix!r} is that of the element and means another namespace")
+                raise failure(
+                    "XQDY0102", f"prefix {prefix!r} is that of the element and means another namespace"
+                )
         self.bound[prefix] = uri
 
     def finish(self) -> None:
@@ -413,8 +415,10 @@ class ComputedAttribute(Computed):
         if not uri and local == "xmlns":
             raise failure("XQDY0044", "no attribute is named xmlns")
         if uri and not prefix:
-            prefix = "xml" if uri == XML_NAMESPACE else next(
-                (p for p, u in self.static.namespaces.items() if u == uri), "ns0"
+            prefix = (
+                "xml"
+                if uri == XML_NAMESPACE
+                else next((p for p, u in self.static.namespaces.items() if u == uri), "ns0")
             )
         ctx.execution.meter.nodes(1)
         name = expanded(uri, local)
@@ -530,12 +534,7 @@ class ComputedNamespace(Computed):
             else:
                 prefix = ncname_of(value, "XQDY0074", "a prefix")
         uri = joined_text(self.content_of(ctx), ctx)
-        if (
-            prefix == "xmlns"
-            or (prefix == "xml") != (uri == XML_NAMESPACE)
-            or uri == XMLNS
-            or not uri
-        ):
+        if prefix == "xmlns" or (prefix == "xml") != (uri == XML_NAMESPACE) or uri == XMLNS or not uri:
             raise failure("XQDY0101", f"prefix {prefix!r} cannot be bound to {uri!r}")
         ctx.execution.meter.nodes(1)
         return Namespace(prefix, uri)

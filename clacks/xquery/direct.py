@@ -277,7 +277,12 @@ class DirectElement(Constructor):
             default = declared.pop("", None)
             parser.static = parser.static.inner(declared, default)
             parser.static.constructed = {
-                p: u for p, u in {**parser.static.constructed, **declared, "": parser.static.constructed.get("", "")}.items()
+                p: u
+                for p, u in {
+                    **parser.static.constructed,
+                    **declared,
+                    "": parser.static.constructed.get("", ""),
+                }.items()
             }
             if default is not None:
                 parser.static.constructed[""] = default
@@ -350,7 +355,9 @@ class DirectElement(Constructor):
             elif scanner.offset >= len(scanner.source):
                 raise scanner.wrong("XPST0003", "the value of an attribute has no end")
             else:
-                raise scanner.wrong("XPST0003", f"{scanner.source[scanner.offset]!r} in the value of an attribute")
+                raise scanner.wrong(
+                    "XPST0003", f"{scanner.source[scanner.offset]!r} in the value of an attribute"
+                )
         flush()
 
     def declarations(self, scanner: Scanner) -> dict[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 
-import clacks.xquery
 from clacks.xquery import (
     calls,
     casts,
@@ -39,7 +39,7 @@ TOKEN_MODULES = (
 
 def load_functions() -> None:
     """Import every module of this package whose name begins with ``functions_``."""
-    for found in pkgutil.iter_modules(clacks.xquery.__path__):
+    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if found.name.startswith("functions_"):
             importlib.import_module(f"clacks.xquery.{found.name}")
 

@@ -229,6 +229,8 @@ class Module:
     static: StaticContext | None = None
     source: str = ""
     import_tokens: dict[str, Any] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+    parameter_document: Any = None
 
     def find_function(self, name: str, arity: int) -> FunctionDeclaration | None:
         """Return a function of this module or of an imported one."""
