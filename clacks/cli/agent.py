@@ -46,9 +46,10 @@ def agent(
             open_bus(bus_at, settings, registry) as bus,
             Agent(bus, registry, settings) as serving_agent,
         ):
+            stopped = serving.stop_event()
             output.note(f"agent {serving_agent.node} at {bus_at}; Ctrl-C stops")
             output.line("ready")
-            await serving.until_stopped()
+            await stopped.wait()
             output.note("stopping")
 
     asyncio.run(run())

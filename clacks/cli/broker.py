@@ -38,12 +38,13 @@ def broker(
     registry = registry_of(settings, events)
 
     async def run() -> None:
-        async with serving.running_broker(settings, registry, users, {}) as server:
+        async with serving.running_broker(settings, registry, users) as server:
+            stopped = serving.stop_event()
             for url in serving.broker_urls(server, settings):
                 output.line(url)
             output.note(f"{len(registry.kinds)} event types; Ctrl-C stops")
             output.line("ready")
-            await serving.until_stopped()
+            await stopped.wait()
             output.note("stopping")
 
     asyncio.run(run())

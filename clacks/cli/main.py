@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "events": "See, check and make event types.",
     "users": "See, add and remove users and their API keys.",
     "query": "Evaluate an XQuery on a file.",
+    "doctor": "Check the installation and the connection, and say what to do.",
 }
 """Every command; the module of the same name in this folder has it as ``app``."""
 

@@ -34,7 +34,7 @@ from clacks.net.tls import CertificateWatch, server_context
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["LOCAL_AGENT", "Guests", "broker_urls", "guests", "running_broker", "until_stopped"]
+__all__ = ["LOCAL_AGENT", "Guests", "broker_urls", "guests", "running_broker", "stop_event"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Guests:
     """Users that exist as long as the service runs, beside those in the files."""
 
     credentials: Credentials = field(default_factory=Credentials)
-    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def guests(given: Iterable[str], settings: Settings, password_file: Path | None) -> Guests:
@@ -147,18 +147,19 @@ class _Certificate:
 
 @contextlib.asynccontextmanager
 async def running_broker(
-    settings: Settings, registry: SchemaRegistry, users: Guests, more_roles: Mapping[str, tuple[str, ...]]
+    settings: Settings, registry: SchemaRegistry, users: Guests, agent: str | None = None
 ) -> AsyncIterator[BrokerServer]:
     """Run a broker with what the settings say; its files are read again when they change.
 
     Args:
-        more_roles: Roles of logins that need no credentials, such as that of the local agent.
+        agent: Login of an agent in this process, which needs no credentials. The agent then watches the
+            rights file and the schemas and tells the broker: of two who watch, only the first would see.
 
     Raises:
         SettingsError: If a file cannot be used.
         ConnectionFailed: If a port cannot be had.
     """
-    rights = RightsFile(settings.rights_file, {**users.roles, **more_roles})
+    rights = RightsFile(settings.rights_file, {**users.roles, **({agent: ("agent",)} if agent else {})})
     logins = _Logins(settings, users.credentials)
     certificate = _Certificate(settings)
     broker = Broker(registry, rights.read(), settings.limits, domain=settings.domain)
@@ -177,13 +178,13 @@ async def running_broker(
             await asyncio.sleep(_LOOK_AGAIN)
             waited += _LOOK_AGAIN
             await asyncio.to_thread(logins.look_again)
-            if rights.changed():
+            if agent is None and rights.changed():
                 try:
                     broker.set_rights(rights.read())
                     _log.info("rights read again file=%s", settings.rights_file)
                 except SettingsError as error:
                     _log.error("rights not read again, the old ones stay: %s", error)
-            if await asyncio.to_thread(registry.stale) and await asyncio.to_thread(registry.reload):
+            if agent is None and await asyncio.to_thread(registry.reload):
                 broker.set_registry(registry)
             if waited >= _CERTIFICATES:
                 waited = 0.0
@@ -212,8 +213,11 @@ def broker_urls(server: BrokerServer, settings: Settings) -> list[str]:
     return [f"{scheme}://{shown}:{port}/{settings.domain}" for scheme, port in server.ports.items()]
 
 
-async def until_stopped() -> None:
-    """Wait for Ctrl-C or SIGTERM; a second one ends the process the hard way."""
+def stop_event() -> asyncio.Event:
+    """Return an event that Ctrl-C or SIGTERM sets; a second one ends the process the hard way.
+
+    Call it on the loop, before the service is said to be ready.
+    """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
@@ -223,4 +227,4 @@ async def until_stopped() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
-    await stopped.wait()
+    return stopped

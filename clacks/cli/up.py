@@ -66,10 +66,9 @@ def up(
     )
     users = serving.guests(user or (), settings, password_file)
     registry = registry_of(settings, events)
-    local = {serving.LOCAL_AGENT: ("agent",)}
 
     async def run() -> None:
-        async with serving.running_broker(settings, registry, users, local) as server:
+        async with serving.running_broker(settings, registry, users, serving.LOCAL_AGENT) as server:
             bus = Bus(
                 f"amqp://localhost/{settings.domain}",
                 registry=registry,
@@ -78,12 +77,18 @@ def up(
                 ),
                 limits=settings.limits,
             )
-            async with bus, Agent(bus, registry, settings, users={**users.roles, **local}) as agent:
+            agent = Agent(bus, registry, settings, users=users.roles | {serving.LOCAL_AGENT: ("agent",)})
+            agent.on_rights = server.broker.set_rights
+            agent.on_schemas = lambda: server.broker.set_registry(registry)
+            async with bus, agent:
+                # Both watch the schemas that they share: the one that reads them first must tell the other.
+                agent.on_schemas = lambda: server.broker.set_registry(registry)
+                stopped = serving.stop_event()
                 for url in serving.broker_urls(server, settings):
                     output.line(url)
                 output.note(f"agent {agent.node}, {len(registry.kinds)} event types; Ctrl-C stops")
                 output.line("ready")
-                await serving.until_stopped()
+                await stopped.wait()
                 output.note("stopping")
 
     asyncio.run(run())

@@ -41,6 +41,7 @@ __all__ = [
     "LocalCertificates",
     "ensure_local_certificates",
     "local_authority",
+    "valid_until",
 ]
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
@@ -79,6 +80,19 @@ class LocalCertificates:
 def local_authority(state_dir: Path) -> Path:
     """Return the path of the authority's certificate, whether it is there or not."""
     return state_dir / "tls" / "ca.pem"
+
+
+def valid_until(certificate: Path) -> datetime:
+    """Return when the first certificate of a PEM file ends.
+
+    Raises:
+        SettingsError: If the file cannot be read or is no certificate.
+    """
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no certificate in PEM form"
+        raise SettingsError(str(certificate), reason) from error
 
 
 def ensure_local_certificates(state_dir: Path, now: datetime | None = None) -> LocalCertificates:
