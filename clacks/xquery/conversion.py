@@ -10,6 +10,7 @@ from typing import Any
 
 from elementpath.datatypes import AnyAtomicType, AnyURI, Float, UntypedAtomic
 
+from clacks.xquery.budget import exceeded
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
 from clacks.xquery.maps import XArray
@@ -24,11 +25,16 @@ from clacks.xquery.sequence_types import (
     type_name,
 )
 
+LONGEST_CONVERTED_RANGE = 1_000_000
+"""Integers of a range that is made into a list because a parameter wants another type."""
+
 __all__ = ["atomize", "atomize_one", "boolean_value", "convert", "string_of_item"]
 
 
 def atomize(value: Sequence[Any]) -> Sequence[Any]:
     """Return the atomic values of a sequence (2.4.2)."""
+    if type(value) is range:
+        return value
     for item in value:
         if type(item) not in EXACT:
             break
@@ -137,14 +143,17 @@ def mismatch(value: Sequence[Any], wanted: SequenceType, what: str, code: str = 
 def to_atomic_type(value: Sequence[Any], wanted: AtomicType) -> Sequence[Any]:
     """Cast untyped values, promote numbers and URIs."""
     local = wanted.local
+    if type(value) is range:
+        if not value or derives_from("integer", local):
+            return value
+        if len(value) > LONGEST_CONVERTED_RANGE:
+            raise exceeded(f"a range of {len(value)} integers as {wanted}")
     for item in value:
         name = EXACT.get(type(item)) or type_name(item)
         if name != local and not derives_from(name, local) or name == "untypedAtomic":
             break
     else:
         return value
-    if type(value) is range and not value:
-        return []
     return [promote(item, local) for item in value]
 
 
