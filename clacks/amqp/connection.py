@@ -395,13 +395,6 @@ class BusConnection:
             _end(session)
             self.engine.touch()
 
-    @property
-    def unsent(self) -> int:
-        """Bytes of messages that the broker does not let us write yet."""
-        sessions = [link.link.session for link in self._links if isinstance(link, Sender)]
-        # Wrappers differ where the session is the same.
-        return sum({session._impl: session.outgoing_bytes for session in sessions}.values())
-
     # -- the engine's side
 
     def on_message(self, receiver: Receiver, body: bytes, incoming: Incoming | None) -> None:

@@ -1,0 +1,131 @@
+"""Events as messages: the event as one data section, CloudEvents 1.0 attributes as application properties.
+
+A publisher sends thousands of events of few types, so what is the same for all events of a type is written
+once: of the rest the id and the time have a fixed length, and are put into the gaps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from clacks.amqp.messages import Message, encode, encode_body
+from clacks.amqp.types import encode_value
+
+__all__ = ["EVENT_CONTENT_TYPE", "RESERVED", "EventEncoder", "attributes_of"]
+
+EVENT_CONTENT_TYPE: Final = "application/xml"
+RESERVED: Final = frozenset(
+    f"cloudEvents_{name}" for name in ("specversion", "id", "type", "source", "time", "datacontenttype")
+)
+"""Application properties that the encoder writes itself."""
+
+_ID_DIGITS: Final = 10
+_TIME_LENGTH: Final = len("2026-01-01T00:00:00.000000Z")
+
+
+class EventEncoder:
+    """Writes the events of one publisher as messages.
+
+    Args:
+        user: The login, for ``user-id``; None leaves it out.
+        source: Who speaks: a URI reference (``cloudEvents_source``).
+        unique: Begin of the ids; with a number behind it they are unique in the world.
+    """
+
+    def __init__(self, user: str | None, source: str, unique: str) -> None:
+        self._user = None if user is None else user.encode()
+        self._source = source
+        self._unique = unique
+        self._number = 0
+        self._templates: dict[str, tuple[bytes, bytes]] = {}
+        self._second = -1
+        self._second_text = ""
+
+    def encode(self, kind: str, xml: bytes, now: float) -> bytes:
+        """Write an event; ``now`` in seconds since 1970."""
+        template = self._templates.get(kind)
+        if template is None:
+            template = self._templates[kind] = self._template(kind)
+        head, middle = template
+        self._number = number = self._number + 1
+        return b"".join(
+            (
+                head,
+                f"{self._unique}{number:0{_ID_DIGITS}x}".encode(),
+                middle,
+                self._time(now).encode(),
+                encode_body(xml),
+            )
+        )
+
+    def encode_with(
+        self,
+        kind: str,
+        xml: bytes,
+        now: float,
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+    ) -> bytes:
+        """Write an event with more application properties and an absolute expiry time.
+
+        Raises:
+            TypeError: If a property has a type that AMQP lacks.
+            ValueError: If one has a name of CloudEvents' own.
+        """
+        taken = RESERVED & set(properties or ())
+        if taken:
+            raise ValueError(f"the properties {', '.join(sorted(taken))} are written by the bus itself")
+        self._number += 1
+        message = Message(
+            body=xml,
+            subject=kind,
+            content_type=EVENT_CONTENT_TYPE,
+            user_id=self._user,
+            absolute_expiry_time=None if expires is None else int(expires.timestamp() * 1000),
+        )
+        message.properties = {
+            "cloudEvents_specversion": "1.0",
+            "cloudEvents_type": kind,
+            "cloudEvents_source": self._source,
+            "cloudEvents_id": f"{self._unique}{self._number:0{_ID_DIGITS}x}",
+            "cloudEvents_time": self._time(now),
+            **{name: _plain(value) for name, value in (properties or {}).items()},
+        }
+        return encode(message)
+
+    def _template(self, kind: str) -> tuple[bytes, bytes]:
+        """Return what comes before the id, and what comes between it and the time."""
+        filled = self.encode_with(kind, b"", 0.0)
+        self._number -= 1
+        whole = filled[: -len(encode_body(b""))]
+        time_at = len(whole) - _TIME_LENGTH
+        key = encode_value("cloudEvents_time")
+        id_end = time_at - 2 - len(key)  # constructor and length of the time
+        id_at = id_end - len(self._unique.encode()) - _ID_DIGITS
+        return whole[:id_at], whole[id_end:time_at]
+
+    def _time(self, now: float) -> str:
+        second, micro = divmod(round(now * 1_000_000), 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second_text}.{micro:06d}Z"
+
+
+def _plain(value: Any) -> Any:
+    """Return a property value as AMQP and every consumer understand it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value
+
+
+def attributes_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the CloudEvents attributes by their own names, from properties in either spelling."""
+    return {
+        name[12:]: value
+        for name, value in properties.items()
+        if name.startswith(("cloudEvents_", "cloudEvents:"))
+    }

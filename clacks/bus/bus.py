@@ -1,0 +1,534 @@
+"""The bus as its users see it; the parts are in the other files of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+from lxml import etree
+
+from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, LinkClosed, Opened
+from clacks.amqp.eventmessage import EventEncoder
+from clacks.amqp.profiles import NodeKind, Profile, named_profile
+from clacks.bus.calling import Caller
+from clacks.bus.links import Outlet
+from clacks.bus.serving import CallHandler, Replies, Service
+from clacks.bus.state import BusState, StateChange, StateWatch
+from clacks.bus.subscribing import Subscriber
+from clacks.bus.subscription import Subscription
+from clacks.common import jsonrpc
+from clacks.common.address import BusURL, command_address, event_address
+from clacks.common.errors import (
+    BusError,
+    CommandError,
+    CommandRefused,
+    CommandTimeout,
+    ConnectionLost,
+)
+from clacks.common.event import Event
+from clacks.common.jsonrpc import Request
+from clacks.common.limits import DEFAULT_LIMITS, Limits
+from clacks.common.metrics import Metrics
+from clacks.common.schema import SchemaRegistry, default_registry
+from clacks.common.settings import default_state_dir
+from clacks.net.client import BusClient, Connector, TcpConnector
+
+__all__ = ["Bus", "EventLike"]
+
+log = logging.getLogger(__name__)
+
+EventLike: TypeAlias = "Event | etree._Element | bytes | str"
+
+_PATIENCE: Final = 5.0  # seconds that publish waits for credit
+_BURST: Final = 64 * 1024  # bytes that are handed over before the loop gets a turn to write them
+_RECORD_METHOD: Final = "recordEvent"
+_RECORD_TIMEOUT: Final = 10.0
+_NOBODY_RECORDS: Final = "no agent on this domain records events"
+_NEW: Final = 'the bus is not started: use "async with" or start()'
+_MOST_OUTLETS: Final = 64  # links for publishing; the one used least recently makes room
+
+
+def _local_authority(url: BusURL) -> Path | None:
+    """Return the authority that ``clacks up`` made on this machine, where it counts."""
+    if not (url.tls and url.loopback):
+        return None
+    from clacks.net.certificates import local_authority  # takes a moment: it knows cryptography
+
+    return local_authority(default_state_dir(os.environ))
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("clacks")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder that was never installed
+        return ""
+
+
+class Bus:
+    """A connection to a bus that is kept alive.
+
+    It reconnects by itself, with growing pauses, and restores subscriptions, services and pending calls.
+    All methods belong to the loop that entered it.
+
+    Args:
+        url: ``amqp[s]://user:password@host[:port]/domain``, or a parsed one.
+        registry: The event types; the ones that come with Clacks if None.
+        connector: How to reach the broker instead of the URL's host and port (``LocalConnector``).
+        ca: File with the certificates to trust instead of the system's and the local one.
+        profile: A `Profile` or the name of one, if the choice by what the broker says of itself is wrong.
+        name: Who speaks, for people: part of the container id and the source of events
+            (``cloudEvents_source``). The host name if None.
+        limits: Sizes of messages, queues and windows.
+        metrics: Where to count; an own one if None.
+        trust_users: Believe the ``user-id`` of calls although the broker does not vouch for it: its operator
+            says that all its users may be trusted with each other's names.
+
+    Example:
+        >>> async with Bus("amqp://admin:secret@localhost/org.clacks") as bus:  # doctest: +SKIP
+        ...     await bus.publish(event)
+        ...     print(await bus.call("getMethods"))
+    """
+
+    def __init__(
+        self,
+        url: str | BusURL,
+        *,
+        registry: SchemaRegistry | None = None,
+        connector: Connector | None = None,
+        ca: str | None = None,
+        profile: Profile | str | None = None,
+        name: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        metrics: Metrics | None = None,
+        trust_users: bool = False,
+    ) -> None:
+        self._url = url if isinstance(url, BusURL) else BusURL.parse(url)
+        self._registry = registry if registry is not None else default_registry()
+        self._limits = limits
+        self.metrics = metrics if metrics is not None else Metrics()
+        if connector is None:
+            connector = TcpConnector(
+                self._url,
+                ca=None if ca is None else Path(ca),
+                local_authority=_local_authority(self._url),
+            )
+        self._connector = connector
+        self._watch = StateWatch()
+        who = name or socket.gethostname()
+        self._encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
+        self._client = BusClient(
+            connector,
+            self,
+            container_id=f"clacks-{who}-{uuid.uuid4().hex[:8]}",
+            profile=named_profile(profile) if isinstance(profile, str) else profile,
+            limits=limits,
+            version=_version(),
+        )
+        self._trust_users = trust_users
+        self._outlets: dict[str, Outlet] = {}
+        self._subscriber = Subscriber(self, self._registry, limits, self.metrics)
+        self._caller = Caller(self)
+        self._replies = Replies(self)
+        self._services: list[Service] = []
+        self._burst = 0
+        self._profile: Profile | None = None
+        self._published = self.metrics.counter("events_published")
+        self._warned = float("-inf")
+
+    # -- life
+
+    async def start(self, *, patient: bool = False) -> None:
+        """Connect and log in. ``async with`` does it.
+
+        Args:
+            patient: Keep trying while nobody is there; a refused login ends it all the same.
+
+        Raises:
+            ConnectionFailed: Nobody there, TLS refused, unknown CA, wrong host name, no AMQP there.
+            LoginRefused: The broker does not take these credentials.
+        """
+        if self._watch.state is not BusState.NEW:
+            raise ConnectionLost("a bus is started once")
+        self._watch.become(BusState.CONNECTING)
+        try:
+            await self._client.start(patient=patient)
+        except BaseException:
+            self._watch.become(BusState.CLOSED)
+            raise
+
+    async def close(self) -> None:
+        """Say good-bye: what was published is handed to the socket first, pending calls fail."""
+        if self._watch.state in (BusState.CLOSED, BusState.NEW):
+            self._watch.become(BusState.CLOSED)
+            return
+        for service in list(self._services):
+            await service.close()
+        if self._client.connection is not None:
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    await self._client.flush()
+            except (TimeoutError, BusError):
+                log.info("closed before everything was sent")
+        self._watch.become(BusState.CLOSED)
+        self._caller.close()
+        self._subscriber.close()
+        for outlet in self._outlets.values():
+            outlet.fail(ConnectionLost("the bus was closed"))
+        await self._client.close()
+
+    async def __aenter__(self) -> Bus:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def state(self) -> BusState:
+        """Where it stands now."""
+        return self._watch.state
+
+    def on_state(self, callback: Callable[[StateChange], None]) -> Callable[[], None]:
+        """Have ``callback`` called on the loop at each change; return what ends that."""
+        return self._watch.listen(callback)
+
+    def states(self) -> AsyncIterator[StateChange]:
+        """Iterate over the changes from now on, until the bus is closed."""
+        return self._watch.changes()
+
+    @property
+    def profile(self) -> Profile | None:
+        """What is known of the broker, or None before the first connection."""
+        connection = self._client.connection
+        if connection is not None:
+            self._profile = connection.profile
+        return self._profile
+
+    @property
+    def domain(self) -> str:
+        """The domain of the bus, such as ``org.clacks``."""
+        return self._url.domain
+
+    @property
+    def user(self) -> str | None:
+        """The login, or None if there is none (anonymous)."""
+        return self._connector.user
+
+    # -- events
+
+    async def publish(
+        self,
+        event: EventLike,
+        *,
+        stored: bool = False,
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+    ) -> bool:
+        """Send an event; tell whether it went out.
+
+        Fire and forget: with nobody listening it is gone. If the broker gives no credit for five seconds, or
+        there is no connection for that long, the event is dropped, counted and logged, and the answer is
+        False.
+
+        Args:
+            event: An `Event`, or an element, bytes or text that the registry makes one of.
+            stored: Have a recording agent commit it to the event log first.
+            properties: More application properties; queries see them as external variables.
+            expires: When it is no longer worth delivering (aware).
+
+        Raises:
+            MalformedEvent, InvalidEvent: It is no valid event; nothing was sent.
+            LinkRefused: The broker does not let this user publish that type.
+            CommandRefused: ``stored`` and no agent on this domain records events.
+            ConnectionLost: The bus is closed.
+        """
+        if type(event) is not Event:
+            event = self._event(event)
+        kind = event.kind
+        if stored:
+            return await self._record(event)
+        if properties is None and expires is None:
+            raw = self._encoder.encode(kind, event.xml, time.time())
+        else:
+            raw = self._encoder.encode_with(kind, event.xml, time.time(), properties, expires)
+        outlet = self._outlets.get(kind)
+        if outlet is None or outlet.contended or outlet.credit <= 0:
+            if not await self._credit(kind):
+                return False
+            outlet = self._outlets[kind]
+        sender = outlet.sender
+        assert sender is not None
+        sender.send(raw)
+        self._published.value += 1
+        self._burst += len(raw)
+        if self._burst > _BURST:
+            self._burst = 0
+            await self._client.writable()
+        return True
+
+    def _event(self, source: EventLike) -> Event:
+        if isinstance(source, (bytes, str)):
+            return self._registry.receive(source)
+        if isinstance(source, Event):
+            return source
+        return self._registry.event(source)
+
+    async def _credit(self, kind: str) -> bool:
+        """Wait until an event of this type may be sent; count and log it if it may not."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            if self._watch.state in (BusState.CLOSED, BusState.NEW):
+                raise ConnectionLost("the bus is closed" if self._watch.state is BusState.CLOSED else _NEW)
+            outlet = self._outlet(kind)
+            if not await outlet.wait(deadline):
+                break
+            if outlet.credit > 0 and self._outlets.get(kind) is outlet:
+                return True
+        reason = "no credit" if self._client.connection is not None else "no connection"
+        self.metrics.count("events_dropped", reason=reason)
+        now = asyncio.get_running_loop().time()
+        level = logging.WARNING if now - self._warned >= _PATIENCE else logging.DEBUG
+        if level == logging.WARNING:
+            self._warned = now
+        log.log(level, "event dropped kind=%s reason=%s for %g s", kind, reason, _PATIENCE)
+        return False
+
+    def _outlet(self, kind: str) -> Outlet:
+        outlet = self._outlets.get(kind)
+        if outlet is None:
+            while len(self._outlets) >= _MOST_OUTLETS:
+                idle = next((k for k, o in self._outlets.items() if not o.contended), None)
+                if idle is None:
+                    break
+                self._outlets.pop(idle).close()
+            address = event_address(self.domain, kind)
+            outlet = Outlet(self, address, NodeKind.TOPIC, closed=partial(self._outlet_closed, kind))
+            self._outlets[kind] = outlet
+        return outlet
+
+    def _outlet_closed(self, kind: str, outlet: Outlet, event: LinkClosed) -> None:
+        if event.with_connection:
+            return
+        if not event.refused:
+            # Of settled messages nobody says which one the broker did not like.
+            self.metrics.count("links_lost", kind=kind)
+            log.warning(
+                "the broker closed the link for events kind=%s condition=%s reason=%s",
+                kind,
+                event.condition,
+                event.description,
+            )
+
+    async def _record(self, event: Event) -> bool:
+        try:
+            request = Request(_RECORD_METHOD, (event.xml.decode("utf-8"),))
+            await self.request(request, timeout=_RECORD_TIMEOUT)
+        except CommandTimeout:
+            raise CommandRefused(jsonrpc.UNAVAILABLE, _NOBODY_RECORDS) from None
+        except CommandRefused as error:
+            if error.code == jsonrpc.METHOD_NOT_FOUND:
+                raise CommandRefused(jsonrpc.UNAVAILABLE, _NOBODY_RECORDS) from None
+            raise
+        return True
+
+    async def flush(self) -> None:
+        """Wait until everything published so far has been handed to the socket.
+
+        Raises:
+            ConnectionLost: The connection went away meanwhile.
+        """
+        self._burst = 0
+        await self._client.flush()
+
+    async def subscribe(
+        self,
+        xquery: str = ".",
+        *,
+        kinds: Iterable[str] | None = None,
+        queue_events: int | None = None,
+        queue_bytes: int | None = None,
+    ) -> Subscription:
+        """Ask for the events that a query lets through; return when the broker has agreed.
+
+        Args:
+            xquery: Matches if its effective boolean value is true; the context item is the document node.
+            kinds: Only these event types, so that the broker can do the coarse work.
+            queue_events, queue_bytes: How much may wait for the reader (limits of the bus if None).
+
+        Raises:
+            QuerySyntaxError: The query does not compile.
+            LinkRefused: The broker refuses the subscription.
+            ConnectionLost: The bus is closed.
+        """
+        self._check_running()
+        return await self._subscriber.subscribe(xquery, kinds, queue_events, queue_bytes)
+
+    # -- commands
+
+    async def call(
+        self,
+        method: str,
+        *args: Any,
+        timeout: float = 30.0,
+        address: str | None = None,
+        node: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call a command of an agent and return its result (a JSON value).
+
+        Positional or keyword arguments, not both. It is carried out at most once.
+
+        Args:
+            method: Name of the command.
+            timeout: Seconds for everything, the way there and back included.
+            address: A command queue other than ``{domain}.command.core``, as the bus names it.
+            node: Ask this agent, not any.
+
+        Raises:
+            CommandRefused: The agent answered with an error; code, message and data are its own.
+            CommandTimeout: Nobody took it in time: it was not carried out.
+            OutcomeUnknown: An agent took it and the answer is lost: it may have been carried out.
+            CommandError: The arguments cannot be written as JSON, or both kinds were given.
+            LinkRefused: The broker does not let this user send there.
+            ConnectionLost: The bus is closed.
+        """
+        if args and kwargs:
+            raise CommandError(
+                jsonrpc.INVALID_PARAMS, "a call has positional or keyword arguments, not both (JSON-RPC 2.0)"
+            )
+        if address is None or node is not None:
+            address = command_address(self.domain, node=node)
+        return await self.request(Request(method, kwargs or args), timeout=timeout, address=address)
+
+    async def request(
+        self,
+        request: Request,
+        *,
+        timeout: float = 30.0,
+        address: str | None = None,
+        on_behalf_of: str | None = None,
+    ) -> Any:
+        """Do what `call` does for a call that is already put together.
+
+        Args:
+            request: Its id is replaced: the message id of AMQP serves as one.
+            timeout: As in `call`.
+            address: A command queue, ``{domain}.command.core`` if None.
+            on_behalf_of: The user for whom a gateway speaks; counts if the login may impersonate.
+
+        Raises:
+            CommandError, BusError: As `call`.
+        """
+        self._check_running()
+        address = address or command_address(self.domain)
+        return await self._caller.request(request, address, timeout, on_behalf_of)
+
+    async def serve(
+        self,
+        handler: CallHandler | Mapping[str, CallHandler],
+        *,
+        queue: str = "core",
+        node: str | None = None,
+        address: str | None = None,
+        workers: int = 8,
+    ) -> Service:
+        """Answer the calls of a command queue; return when the broker has agreed.
+
+        As many calls are asked for as there are free workers. A call is accepted when its execution begins;
+        what comes twice (same message id within five minutes) is not executed again.
+
+        Args:
+            handler: One for all, or a mapping from method names.
+            queue: ``{domain}.command.{queue}`` is shared with other agents.
+            node: Serve ``{domain}.command.{queue}.{node}`` as well, with as many workers again.
+            address: Serve this queue instead (``client_address(...)``).
+            workers: Calls executed at the same time.
+
+        Raises:
+            LinkRefused: The broker does not let this user serve there.
+            ConnectionLost: The bus is closed.
+        """
+        self._check_running()
+        addresses = [address or command_address(self.domain, queue)]
+        if node is not None and address is None:
+            addresses.append(command_address(self.domain, queue, node))
+        service = Service(
+            self,
+            self._replies,
+            handler,
+            tuple(addresses),
+            workers,
+            trust_users=self._trust_users,
+            ended=self._service_ended,
+        )
+        self._services.append(service)
+        service.restore()
+        try:
+            await service.agreed()
+        except BaseException:
+            await service.close(0.0)
+            raise
+        return service
+
+    def _service_ended(self, service: Service) -> None:
+        if service in self._services:
+            self._services.remove(service)
+
+    # -- the connection's side
+
+    @property
+    def connection(self) -> BusConnection | None:
+        """The AMQP connection, or None while there is none; for the parts of the bus."""
+        return self._client.connection
+
+    def on_events(self, connection: BusConnection, events: list[ConnectionEvent]) -> None:
+        """Take what happened on the connection; for the client of ``net``."""
+        for event in events:
+            match event:
+                case Opened():
+                    self._restore(event)
+                case Closed():
+                    self._subscriber.lost(event.description, self._client.silent)
+                case _:
+                    event.owner.on_link(event)
+
+    def on_retry(self, reason: str, pause: float) -> None:
+        """Note that the connection is gone, or not there yet; for the client of ``net``."""
+        if self._watch.state is BusState.CONNECTED:
+            self.metrics.count("connections_lost")
+            self._watch.become(BusState.RECONNECTING, reason)
+        elif self._watch.state in (BusState.CONNECTING, BusState.RECONNECTING):
+            self._watch.become(self._watch.state, f"{reason}; trying again in {pause:.1f} s")
+
+    def _restore(self, event: Opened) -> None:
+        for outlet in self._outlets.values():
+            outlet.restore()
+        self._subscriber.restore()
+        for service in self._services:
+            service.restore()
+        self._replies.restore()
+        self._caller.restore()
+        self._watch.become(BusState.CONNECTED, event.peer.title)
+
+    def _check_running(self) -> None:
+        if self._watch.state is BusState.CLOSED:
+            raise ConnectionLost("the bus is closed")
+        if self._watch.state is BusState.NEW:
+            raise ConnectionLost(_NEW)
