@@ -17,8 +17,7 @@ from clacks.common.event_document import EVENT_TAG, EVENTS_NS, Event
 from clacks.common.event_objects import objectified
 from clacks.common.lexical import lexical
 from clacks.common.schema import SchemaRegistry, default_registry
-from clacks.common.schema_explain import path_of
-from clacks.common.xmltext import decode_text, illegal_character
+from clacks.common.xmltext import decode_text, illegal_character, path_of
 
 __all__ = ["EVENTS_NS", "Event", "EventMaker", "objectified"]
 

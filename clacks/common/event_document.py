@@ -23,26 +23,20 @@ class Event:
         kind: The event type, such as ``PhoneStatus``.
         root: The element ``Event`` with the event as its only child. Shared by everyone who sees the event:
             read only.
+        xml: The document as UTF-8; that of a received event as it came.
         newer: Paths of elements that this schema does not know, in an event of a newer schema; usually empty.
     """
 
-    __slots__ = ("_type", "_xml", "kind", "newer", "root")
+    __slots__ = ("_type", "kind", "newer", "root", "xml")
 
     def __init__(
-        self, of_type: EventType, root: etree._Element, xml: bytes | None, newer: tuple[str, ...] = ()
+        self, of_type: EventType, root: etree._Element, xml: bytes, newer: tuple[str, ...] = ()
     ) -> None:
         self._type = of_type
-        self._xml = xml
+        self.xml = xml
         self.kind = of_type.kind
         self.root = root
         self.newer = newer
-
-    @property
-    def xml(self) -> bytes:
-        """The document as UTF-8; that of a received event as it came."""
-        if self._xml is None:
-            self._xml = etree.tostring(self.root, encoding="UTF-8", xml_declaration=False)
-        return self._xml
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the event as Python values: int, float, Decimal, bool, datetime, list, dict.

@@ -21,14 +21,14 @@ from typing import Any
 from lxml import etree
 
 from clacks.common import eventjson
-from clacks.common.errors import InvalidEvent, SchemaError
+from clacks.common.errors import InvalidEvent, MalformedEvent, SchemaError
 from clacks.common.event_document import EVENT_TAG, Event
 from clacks.common.limits import DEFAULT_LIMITS, Limits
-from clacks.common.schema_explain import did_you_mean, path_of
+from clacks.common.schema_explain import did_you_mean
 from clacks.common.schema_files import SchemaFile, Signature, closure, join, read_folders, signature_of
 from clacks.common.schema_model import EVENTS_NS, Annotations, ElementDecl
 from clacks.common.schema_type import EventType
-from clacks.common.xmltext import line_of, read_document
+from clacks.common.xmltext import line_of, path_of, read_document
 
 __all__ = ["ENTRY_POINTS", "SchemaRegistry", "builtin_folder", "default_registry"]
 
@@ -231,35 +231,40 @@ class SchemaRegistry:
         root, xml = read_document(data, self._limits)
         if len(root) == 1 and root.tag == EVENT_TAG:
             of_type = (self._loaded or self._state()).by_tag.get(root[0].tag)
-            if of_type is not None and of_type.accepts(root):
+            if of_type is not None and of_type.accepts(root, xml):
                 return Event(of_type, root, xml)
         return self._second_look(root, xml, newer_ok)
 
     def event(self, element: etree._Element, *, newer_ok: bool = False) -> Event:
         """Make an event of a tree that somebody built; the tree is taken over, not copied.
 
+        Comments and processing instructions are taken out. A part of a larger tree is copied.
+
         Raises:
+            MalformedEvent: If it is larger than a document may be.
             InvalidEvent: If its schema refuses it.
         """
+        # As a received document: a comment inside of a text would hide the rest of it from some readers.
+        etree.strip_tags(element, etree.Comment, etree.ProcessingInstruction)
+        xml = etree.tostring(element, encoding="UTF-8", xml_declaration=False, with_tail=False)
         if type(element) is not etree._Element or element.getparent() is not None:
             # Objectified, or part of something larger: an Event has a plain document of its own.
-            xml = etree.tostring(element, encoding="UTF-8", xml_declaration=False, with_tail=False)
             return self.receive(xml, newer_ok=newer_ok)
+        if len(xml) > self._limits.message_size:
+            raise MalformedEvent(f"{len(xml)} bytes, at most {self._limits.message_size} are sent")
         if len(element) == 1 and element.tag == EVENT_TAG:
             of_type = (self._loaded or self._state()).by_tag.get(element[0].tag)
-            if of_type is not None and of_type.accepts(element):
-                return Event(of_type, element, None)
-        return self._second_look(element, None, newer_ok)
+            if of_type is not None and of_type.accepts(element, xml):
+                return Event(of_type, element, xml)
+        return self._second_look(element, xml, newer_ok)
 
-    def _second_look(self, root: etree._Element, xml: bytes | None, newer_ok: bool) -> Event:
+    def _second_look(self, root: etree._Element, xml: bytes, newer_ok: bool) -> Event:
         of_type = self._type_of(root)
-        if of_type.accepts(root):  # comments stand beside the event
-            return Event(of_type, root, xml)
         if newer_ok:
             reduced, newer = of_type.without_newer(root)
-            if newer and of_type.accepts(reduced):
+            if newer and of_type.accepts(reduced, etree.tostring(reduced)):
                 return Event(of_type, root, xml, newer)
-        raise of_type.errors(root, len(xml or b""), 1)[0]
+        raise of_type.errors(root, xml, 1)[0]
 
     def _type_of(self, root: etree._Element) -> EventType:
         """Return the type of a document. Raises InvalidEvent if it is no Event with one known child."""
@@ -299,18 +304,20 @@ class SchemaRegistry:
         Raises:
             MalformedEvent: If it is no document that Clacks reads.
         """
-        size = 0
         if isinstance(source, etree._Element):
-            root = source
+            root, xml = (
+                source,
+                etree.tostring(source, encoding="UTF-8", xml_declaration=False, with_tail=False),
+            )
         else:
             root, xml = read_document(source, self._limits)
-            size = len(xml)
         try:
             of_type = self._type_of(root)
         except InvalidEvent as error:
             yield error
             return
-        yield from of_type.errors(root, size)
+        if not of_type.accepts(root, xml):
+            yield from of_type.errors(root, xml)
 
     def from_dict(self, kind: str, content: Mapping[str, Any]) -> Event:
         """Make an event of Python values, in the order of the schema.

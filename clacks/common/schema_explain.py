@@ -1,17 +1,15 @@
 """Explain what a schema refuses, in sentences with path, found and expected.
 
 The only door to xmlschema. It is imported when something was refused, or for schemas of XSD 1.1, and never
-for valid events: the import alone takes longer than a command should. libxml2's own messages are put into
-the same form here, for what only libxml2 refuses and for documents too large to walk in Python.
+for valid events: the import alone takes longer than a command should.
 """
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from lxml import etree
@@ -19,15 +17,17 @@ from lxml import etree
 from clacks.common.errors import InvalidEvent, SchemaError
 from clacks.common.schema_files import SchemaFile
 from clacks.common.schema_model import EVENTS_NS
-from clacks.common.xmltext import line_of
+from clacks.common.xmltext import line_of, path_of
 
 if TYPE_CHECKING:
     import xmlschema
 
-__all__ = ["Explainer", "did_you_mean", "from_libxml2", "path_of", "wrapper"]
+__all__ = ["NO_VERDICT", "Explainer", "did_you_mean"]
 
 _X = "{http://www.w3.org/2001/XMLSchema}"
 _CLARK = re.compile(r"\{[^{}]*\}")
+NO_VERDICT = "cannot be validated"
+"""How the reason begins where xmlschema broke off without saying yes or no."""
 _QUOTED_VALUE = 120
 """Characters of a foreign value that an error shows."""
 
@@ -38,29 +38,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def path_of(element: etree._Element) -> str:
-    """Return where an element stands, without prefixes: ``/Event/PuppetReport/PuppetLog[2]/Line``."""
-    steps: list[str] = []
-    current: etree._Element | None = element
-    while current is not None and isinstance(current.tag, str):
-        parent = current.getparent()
-        name = _local(current.tag)
-        if parent is not None and sum(1 for _ in parent.iterchildren(current.tag)) > 1:
-            name += f"[{1 + sum(1 for _ in current.itersiblings(current.tag, preceding=True))}]"
-        steps.append(name)
-        current = parent
-    return "/" + "/".join(reversed(steps))
-
-
-def wrapper(kind: str, includes: Iterable[str] = ()) -> bytes:
+def _wrapper(kind: str) -> str:
     """Return a schema whose root element Event holds exactly one event of ``kind``."""
-    lines = "".join(f'<include schemaLocation="{name}"/>' for name in includes)
     return (
         f'<schema xmlns="http://www.w3.org/2001/XMLSchema" xmlns:e="{EVENTS_NS}"'
-        f' targetNamespace="{EVENTS_NS}" elementFormDefault="qualified">{lines}'
-        f'<element name="Event"><complexType><sequence>'
-        f'<element ref="e:{kind}"/></sequence></complexType></element></schema>'
-    ).encode()
+        f' targetNamespace="{EVENTS_NS}" elementFormDefault="qualified">'
+        f'<element name="Event"><complexType><sequence><element ref="e:{kind}"/></sequence></complexType>'
+        "</element></schema>"
+    )
 
 
 def _local(tag: str) -> str:
@@ -95,10 +80,17 @@ class Explainer:
         with self._lock:
             found = self._schema.iter_errors(root, use_location_hints=False)
             try:
-                return [self._explained(root, error) for error in itertools.islice(found, most)]
-            except (XMLSchemaException, RecursionError) as error:
-                # Beyond its own limits (depth, number of elements).
-                reason = f"cannot be validated: {error}"
+                # A text that breaks the pattern and the value of its type is one mistake, not two.
+                errors: dict[tuple[str, str], InvalidEvent] = {}
+                for error in found:
+                    explained = self._explained(root, error)
+                    errors.setdefault((explained.path, explained.reason), explained)
+                    if len(errors) == most:
+                        break
+                return list(errors.values())
+            except (XMLSchemaException, RecursionError, ArithmeticError, ValueError, TypeError) as error:
+                # Beyond its own limits: depth, number of elements, years of more digits than Python holds.
+                reason = f"{NO_VERDICT}: {error}"
                 return [InvalidEvent(self._kind, path_of(root), reason, line_of(root))]
 
     def _explained(self, root: etree._Element, error: xmlschema.XMLSchemaValidationError) -> InvalidEvent:
@@ -145,16 +137,21 @@ class Explainer:
             return InvalidEvent(self._kind, path_of(parent), reason, line_of(parent), expected=choice)
         name = _local(str(error.invalid_tag))
         path, line = path_of(child), line_of(child)
-        if error.invalid_tag == f"{{{EVENTS_NS}}}{name}" and name in expected:
-            reason = f"{name} occurs too often"
-        elif not str(error.invalid_tag).startswith(f"{{{EVENTS_NS}}}") and name in expected:
+        if not str(error.invalid_tag).startswith(f"{{{EVENTS_NS}}}") and name in expected:
             reason = f"{name} is in the namespace {etree.QName(child).namespace!r}, expected {EVENTS_NS!r}"
         else:
-            known = {_local(str(n)) for e in _elements(error.validator) if (n := getattr(e, "name", None))}
-            if name in known:
-                reason = f"{name} is not allowed here"
+            limits = {
+                _local(str(n)): getattr(e, "max_occurs", None)
+                for e in _elements(error.validator)
+                if (n := getattr(e, "name", None))
+            }
+            number = 1 + sum(1 for _ in child.itersiblings(child.tag, preceding=True))
+            if name not in limits:
+                reason = f"unknown element {name}{did_you_mean(name, limits)}"
+            elif (most := limits[name]) is not None and number > most:
+                reason = f"{name} occurs too often"
             else:
-                reason = f"unknown element {name}{did_you_mean(name, known)}"
+                reason = f"{name} is not allowed here"
             reason += f", expected {choice}" if choice else ""
         return InvalidEvent(self._kind, path, reason, line, found=name, expected=choice)
 
@@ -194,7 +191,7 @@ def _build(kind: str, files: Sequence[SchemaFile]) -> tuple[xmlschema.XMLSchemaB
     from xmlschema import XMLSchema10, XMLSchema11, XMLSchemaException
 
     # xmlschema gets all texts at once and no way to fetch others: the includes are resolved here.
-    sources = [wrapper(kind).decode(), *(_without_includes(file) for file in files)]
+    sources = [_wrapper(kind), *(_without_includes(file) for file in files)]
     opener = OpenerDirector()
     opener.open = _refuse  # type: ignore[method-assign]  # the one method that xmlschema calls
     first: Exception | None = None
@@ -228,32 +225,11 @@ def _without_includes(file: SchemaFile) -> str:
 
 def _schema_error(file: SchemaFile, error: Exception) -> SchemaError:
     reason = _without_namespaces(str(getattr(error, "message", None) or error).splitlines()[0])
-    line: int | None = None
-    path = getattr(error, "path", None)
-    if isinstance(path, str):
-        namespaces = {
-            prefix: uri for prefix, uri in (getattr(error, "namespaces", None) or {}).items() if prefix
-        }
-        try:
-            found = file.root.getroottree().xpath(path, namespaces=namespaces or None)
-        except etree.XPathError:
-            found = []
-        if isinstance(found, list) and found and isinstance(found[0], etree._Element):
-            line = line_of(found[0])
+    # xmlschema reads with ElementTree, which forgets lines: find the element that it names in our own tree.
+    node = getattr(error, "elem", None)
+    tag = getattr(node, "tag", None)
+    attributes: dict[str, str] = dict(getattr(node, "attrib", {}))
+    same = (e for e in file.root.iter(etree.Element) if e.tag == tag and dict(e.attrib.items()) == attributes)
+    found = next(same, None)
+    line = line_of(found) if found is not None else None
     return SchemaError(str(file.path), reason, line)
-
-
-def from_libxml2(kind: str, root: etree._Element, log: etree._ErrorLog, most: int) -> Iterator[InvalidEvent]:
-    """Put libxml2's own messages about a document into our form."""
-    for entry in itertools.islice(iter(log), most):  # type: ignore[call-overload]  # the stubs are wrong
-        place = root
-        if entry.path:
-            try:
-                found = root.getroottree().xpath(entry.path)
-            except etree.XPathError:
-                found = []
-            if isinstance(found, list) and found and isinstance(found[0], etree._Element):
-                place = found[0]
-        reason = re.sub(r"^Element '[^']*'(?:, attribute '([^']*)')?: ", "", entry.message)
-        reason = re.sub(r"^\[facet '[^']*'\] ", "", _without_namespaces(reason))
-        yield InvalidEvent(kind, path_of(place), reason[:500], line_of(place))

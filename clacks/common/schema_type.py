@@ -13,8 +13,9 @@ from lxml import etree, objectify
 from clacks.common import eventjson
 from clacks.common.errors import InvalidEvent, SchemaError
 from clacks.common.event_objects import object_lookup
-from clacks.common.schema_explain import Explainer, from_libxml2, path_of, wrapper
+from clacks.common.schema_explain import Explainer
 from clacks.common.schema_files import SchemaFile
+from clacks.common.schema_libxml2 import compile_schema, is_enough
 from clacks.common.schema_model import (
     EVENTS_NS,
     Annotations,
@@ -24,12 +25,12 @@ from clacks.common.schema_model import (
     read_annotations,
     read_model,
 )
-from clacks.common.xmltext import line_of, new_parser
+from clacks.common.xmltext import line_of, new_parser, path_of
 
 __all__ = ["EventType"]
 
 _X = "{http://www.w3.org/2001/XMLSchema}"
-_EXPLAINED_SIZE = 256 * 1024
+_EXPLAINED_SIZE = 16 * 1024
 """Bytes of a document up to which xmlschema explains: it needs a second a MiB, libxml2 a hundredth."""
 _ERRORS = 100
 """Errors of one document that are given: more do not help, and a hostile document has millions."""
@@ -58,44 +59,30 @@ class EventType:
         self.file = file
         self.parts = tuple(parts)
         self._explainer: Explainer | None = None
-        # A validator of lxml keeps its error log in itself, so that two threads would clear and read each
-        # other's; the lock also keeps libxml2's lazily built parts of a schema from being built twice.
-        self._lock = threading.Lock()
         self._parsers = threading.local()
-        self._schema = _compile(self.kind, self.parts)
-        if self._schema is None:
-            self._explainer = Explainer(self.kind, self.parts)
-            self.version = self._explainer.version
-        else:
-            self.version = "1.0"
+        self._validator = compile_schema(self.kind, self.parts)
+        self._confirmer: Explainer | None = None
+        if self._validator is None or not is_enough(self.parts):
+            self._confirmer = self._explainer = Explainer(self.kind, self.parts)
+        self.version = self._confirmer.version if self._confirmer is not None else "1.0"
 
-    def accepts(self, root: etree._Element) -> bool:
-        """Tell whether the document, an Event with one child of this kind, is valid."""
-        schema = self._schema
-        if schema is None:
-            assert self._explainer is not None
-            return self._explainer.accepts(root)
-        with self._lock:
-            return schema(root)
+    def accepts(self, root: etree._Element, xml: bytes) -> bool:
+        """Tell whether a document, an Event with one child of this kind, is valid; as tree and as text."""
+        if self._validator is not None and not self._validator.accepts(root, xml):
+            return False
+        return self._confirmer is None or self._confirmer.accepts(root)
 
-    def errors(self, root: etree._Element, size: int = 0, most: int = _ERRORS) -> list[InvalidEvent]:
-        """Return what is wrong with the document, at most so many errors; none only if it is valid.
+    def errors(self, root: etree._Element, xml: bytes, most: int = _ERRORS) -> list[InvalidEvent]:
+        """Return what is wrong with a document that is not valid: at least one error, at most so many.
 
-        xmlschema explains; where it finds nothing, and for documents of more ``size`` bytes than it can walk
-        in good time, libxml2's own messages are the errors.
+        xmlschema explains; where it finds nothing, and for documents larger than it can walk in good time,
+        libxml2's own messages are the errors.
         """
-        if self.accepts(root):
-            return []
-        explainer = self.explainer() if size <= _EXPLAINED_SIZE or self._schema is None else None
-        if explainer is not None and (errors := explainer.errors(root, most)):
-            return errors
-        if self._schema is not None:
-            with self._lock:
-                self._schema(root)
-                errors = list(from_libxml2(self.kind, root, self._schema.error_log, most))
-            if errors:
-                return errors
-        return [InvalidEvent(self.kind, path_of(root), "refused without reason", line_of(root))]
+        explainer = self.explainer() if len(xml) <= _EXPLAINED_SIZE or self._validator is None else None
+        errors = explainer.errors(root, most) if explainer is not None else []
+        if not errors and self._validator is not None:
+            errors = self._validator.errors(root, xml, most)
+        return errors or [InvalidEvent(self.kind, path_of(root), "refused without reason", line_of(root))]
 
     def explainer(self) -> Explainer | None:
         """Return xmlschema's view of the type, or None if xmlschema refuses a schema that libxml2 takes."""
@@ -172,43 +159,3 @@ class EventType:
         root = etree.fromstring(xml, parser)
         assert isinstance(root, objectify.ObjectifiedElement)
         return root
-
-
-class _Includes(etree.Resolver):
-    """Gives libxml2 the included schemas from memory and nothing else."""
-
-    def __init__(self, texts: dict[str, bytes]) -> None:
-        super().__init__()
-        self._texts = texts
-
-    def resolve(  # type: ignore[override]  # the stubs lack the context
-        self, system_url: str, public_id: str, context: object
-    ) -> Any:
-        text = self._texts.get(system_url.rpartition("/")[2])
-        # Never fall through to libxml2's own loader: it would open files.
-        return self.resolve_string(text if text is not None else b"", context, base_url=system_url)
-
-
-def _compile(kind: str, parts: Sequence[SchemaFile]) -> etree.XMLSchema | None:
-    """Return libxml2's validator, or None if libxml2 cannot make one (XSD 1.1, or a mistake)."""
-    if any(part.version_11 for part in parts):
-        return None
-    parser = new_parser()
-    # Two folders may hold files of one name: the made-up names keep them apart.
-    names = {part.path: f"{number}.xsd" for number, part in enumerate(parts)}
-    texts = {names[part.path]: _renamed(part, names) for part in parts}
-    parser.resolvers.add(_Includes(texts))
-    root = etree.fromstring(wrapper(kind, names.values()), parser, base_url="clacks:/events/wrapper.xsd")
-    try:
-        return etree.XMLSchema(root)
-    except etree.XMLSchemaParseError:
-        return None
-
-
-def _renamed(part: SchemaFile, names: dict[Any, str]) -> bytes:
-    if not part.includes:
-        return part.data
-    root = etree.fromstring(etree.tostring(part.root))
-    for node in root.iterchildren(f"{_X}include"):
-        node.set("schemaLocation", names[part.path.parent / node.get("schemaLocation", "")])
-    return etree.tostring(root)

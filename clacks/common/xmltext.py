@@ -20,7 +20,15 @@ from lxml import etree
 from clacks.common.errors import MalformedEvent
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["decode_text", "encode_text", "illegal_character", "line_of", "new_parser", "read_document"]
+__all__ = [
+    "decode_text",
+    "encode_text",
+    "illegal_character",
+    "line_of",
+    "new_parser",
+    "path_of",
+    "read_document",
+]
 
 _BOM = b"\xef\xbb\xbf"
 _DECLARED_ENCODING = re.compile(rb"""<\?xml[^>]{0,80}?\sencoding\s{0,9}=\s{0,9}["']([^"'<>]{0,40})["']""")
@@ -34,7 +42,7 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def new_parser(lookup: etree.ElementClassLookup | None = None) -> etree.XMLParser:
-    """Return a new parser that reads UTF-8 and fetches nothing.
+    """Return a new parser that reads UTF-8, fetches nothing, and passes over comments and instructions.
 
     The size limits of libxml2 stay on (256 levels, 10 MB in one text). Use it in one thread only.
     """
@@ -47,6 +55,10 @@ def new_parser(lookup: etree.ElementClassLookup | None = None) -> etree.XMLParse
         attribute_defaults=False,
         huge_tree=False,
         recover=False,
+        # They mean nothing in an event, and where one stands inside of a text, readers (xmlschema, ``.text``
+        # of an element) would see only the part before it.
+        remove_comments=True,
+        remove_pis=True,
         collect_ids=False,
     )
     if lookup is not None:
@@ -150,6 +162,20 @@ def _deeper_than(root: etree._Element, depth: int) -> bool:
 def line_of(element: etree._Element) -> int | None:
     """Return the line of the document where an element stands, or None if it was not read from one."""
     return cast("int | None", element.sourceline)  # the stubs have no type for it
+
+
+def path_of(element: etree._Element) -> str:
+    """Return where an element stands, without prefixes: ``/Event/PuppetReport/PuppetLog[2]/Line``."""
+    steps: list[str] = []
+    current: etree._Element | None = element
+    while current is not None and isinstance(current.tag, str):
+        parent = current.getparent()
+        name = current.tag.rpartition("}")[2]
+        if parent is not None and sum(1 for _ in parent.iterchildren(current.tag)) > 1:
+            name += f"[{1 + sum(1 for _ in current.itersiblings(current.tag, preceding=True))}]"
+        steps.append(name)
+        current = parent
+    return "/" + "/".join(reversed(steps))
 
 
 def _line(data: bytes, position: int) -> int:
