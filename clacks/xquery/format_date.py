@@ -1,6 +1,7 @@
 """Dates and times as text (F&O 3.1, 9.8): fn:format-dateTime, -date and -time.
 
-English only: for another language the output is English and says so, ``[Language: en]``. The Gregorian calendar
+English only: for another language the output is English and says so, ``[Language: en]``. The Gregorian
+calendar
 only: ISO and AD are the same; for others the output says ``[Calendar: AD]``.
 """
 
@@ -18,20 +19,22 @@ from clacks.xquery.format_integer import format_integer, ordinal_suffix, read_di
 __all__ = ["Moment", "check_calendar", "format_moment"]
 
 MONTHS = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
 ]  # fmt: skip
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 DATE_PARTS = frozenset("YMDdFWwCE")
 TIME_PARTS = frozenset("HhPmsf")
 DEFAULTS = {
-    "Y": "1", "M": "1", "D": "1", "d": "1", "F": "n", "W": "1", "w": "1", "H": "1", "h": "1", "P": "n", "m": "01",
-    "s": "01", "f": "1", "Z": "01:01", "z": "01:01", "C": "n", "E": "n",
+    "Y": "1", "M": "1", "D": "1", "d": "1", "F": "n", "W": "1", "w": "1", "H": "1", "h": "1", "P": "n",
+    "m": "01", "s": "01", "f": "1", "Z": "01:01", "z": "01:01", "C": "n", "E": "n",
 }  # fmt: skip
 MARKER = re.compile(r"([YMDdFWwHhPmsfZzCE])(.*?)(?:,(\*|[0-9]+)(?:-(\*|[0-9]+))?)?", re.S)
 CALENDARS = frozenset({"AD", "ISO"})
 KNOWN_CALENDARS = frozenset(
-    re.findall("[A-Z]+", "AD AH AME AM AP AS BE CB CE CL CS EE FE ISO JE KE KY ME MS NS OS RS SE SH SS TE VE VS")
+    re.findall(
+        "[A-Z]+", "AD AH AME AM AP AS BE CB CE CL CS EE FE ISO JE KE KY ME MS NS OS RS SE SH SS TE VE VS"
+    )
 )
 MILITARY = "YXWVUTSRQPONZABCDEFGHIKLM"
 """Letters of whole-hour timezones from -12 to +12."""
@@ -138,7 +141,7 @@ def check_presentation(component: str, presentation: str, picture: str) -> None:
     if digits:
         if len({script_zero(c) for c in digits}) > 1:
             raise wrong(picture, f"{presentation!r} mixes scripts")
-        bare = "".join("0" if script_zero(c) is not None else c for c in presentation if c == "#" or c in digits)
+        bare = "".join("#" if c == "#" else "0" for c in presentation if c == "#" or c in digits)
         if component == "f":
             bare = bare[::-1]
         if "#" in bare.lstrip("#"):
@@ -170,7 +173,9 @@ def check_calendar(calendar: str | None, namespaces: Any) -> str | None:
     return None if local in CALENDARS else "[Calendar: AD]"
 
 
-def format_moment(moment: Moment, picture: str, language: str | None, calendar: str | None, place: str | None) -> str:
+def format_moment(
+    moment: Moment, picture: str, language: str | None, calendar: str | None, place: str | None
+) -> str:
     """Write a date or time.
 
     Args:
@@ -211,7 +216,7 @@ def write_part(marker: Marker, moment: Moment) -> str:
             return write_name(marker, MONTHS[number - 1])
         if part == "F":
             return write_name(marker, DAYS[number - 1])
-        return write_number(Marker(part, "1", marker.modifier, marker.least, marker.most, "", marker.widths), number)
+        marker = Marker(part, "1", marker.modifier, marker.least, marker.most, "", marker.widths)
     return write_number(marker, number)
 
 
@@ -313,7 +318,7 @@ def write_number(marker: Marker, number: int) -> str:
         wide = digit_count + presentation.count("#")
         if most is None and wide > 1:
             most = wide
-    X
+        if most is not None:
             number %= 10**most
     picture = read_digit_picture(presentation)
     text = picture.apply(str(number).rjust(max(least, 1), "0"))
@@ -325,7 +330,9 @@ def write_fraction(marker: Marker, micros: int) -> str:
     presentation = marker.presentation
     digits = f"{micros:06d}"
     if presentation in ("N", "n", "Nn", "a", "A", "i", "I", "w", "W", "Ww"):
-        return format_integer(int(digits.rstrip("0") or "0"), presentation if presentation[0] not in "Nn" else "1")
+        return format_integer(
+            int(digits.rstrip("0") or "0"), "1" if presentation[0] in "Nn" else presentation
+        )
     wanted = sum(script_zero(c) is not None for c in presentation)
     optional = presentation.count("#")
     least, most = max(marker.least, 1), marker.most
@@ -372,7 +379,9 @@ def write_zone(marker: Marker, offset: int | None) -> str:
     if presentation in ("N", "n", "Nn"):
         name = ZONE_NAMES.get(offset)
         if name is not None:
-            return name.lower() if presentation == "n" else name.capitalize() if presentation == "Nn" else name
+            return (
+                name.lower() if presentation == "n" else name.capitalize() if presentation == "Nn" else name
+            )
         presentation = "01:01"
     if presentation.endswith("t") or marker.modifier == "t":
         presentation = presentation.removesuffix("t")
@@ -400,4 +409,3 @@ def write_zone(marker: Marker, offset: int | None) -> str:
     if zero != 0x30:
         text = text.translate({0x30 + n: zero + n for n in range(10)})
     return ("GMT" if marker.component == "z" else "") + sign + text
-
