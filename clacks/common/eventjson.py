@@ -197,7 +197,7 @@ class _Writer:
     def element(
         self, parent: etree._Element, declared: ElementDecl, value: Any, path: str, depth: int
     ) -> None:
-        if depth > _DEPTH:
+        if depth > _DEPTH + 1:  # where reading begins to give XML
             raise self._error(path, f"nested more than {_DEPTH} deep")
         element = etree.SubElement(parent, declared.tag)
         content = declared.type

@@ -209,13 +209,17 @@ def _datetime_text(value: datetime) -> str:
     offset = value.utcoffset()
     if offset is not None and offset.total_seconds() % 60:
         value = value.astimezone(UTC)  # zones of old have seconds; XML Schema has only minutes
-    text = value.isoformat()
-    return text[:-6] + "Z" if text.endswith("+00:00") else text
+    return _short(value.isoformat())
+
+
+def _short(text: str) -> str:
+    """Write zone and fraction of Python's ISO form as XML Schema's canonical form has them."""
+    text = text[:-6] + "Z" if text.endswith("+00:00") else text
+    return re.sub(r"(\.\d+?)0+(?=\D|$)", r"\1", text)
 
 
 def _time_text(value: time) -> str:
-    text = value.isoformat()
-    return text[:-6] + "Z" if text.endswith("+00:00") else text
+    return _short(value.isoformat())
 
 
 def _duration_text(value: timedelta) -> str:
@@ -285,7 +289,7 @@ def _marked(value: dict[str, Any], shape: str) -> str | None:
     match shape, value:
         case "dateTime", {"$date": int() as ms, **rest} if not rest and not isinstance(ms, bool):
             try:
-                return lexical(_EPOCH + timedelta(milliseconds=ms)).replace("000Z", "Z")
+                return lexical(_EPOCH + timedelta(milliseconds=ms))
             except OverflowError:
                 raise ValueError(f"not a dateTime: {ms} ms are out of the years 1 to 9999") from None
         case "date", {"$type": "date", "$value": str() as day, **rest} if not rest:

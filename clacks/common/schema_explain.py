@@ -34,8 +34,9 @@ _QUOTED_VALUE = 120
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean X?)"`` for the known name nearest to ``name``, or an empty string."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    by_folded = {word.casefold(): word for word in known}
+    near = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
+    return f" (did you mean {by_folded[near[0]]}?)" if near else ""
 
 
 def _wrapper(kind: str) -> str:
