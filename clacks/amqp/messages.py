@@ -161,8 +161,8 @@ def decode(data: bytes) -> Message:
                 message.ttl = fields[2]
         else:
             at = skip_value(data, at)
-    if last < _DATA:
-        raise ProtocolError("not an AMQP message: it has no body")
+    if not last:  # no body is against 3.2, but it is how proton writes a body of None
+        raise ProtocolError("not an AMQP message: there is nothing")
     message.body = body[0] if len(body) == 1 else b"".join(body)
     return message
 
@@ -238,8 +238,8 @@ def open_envelope(data: bytes) -> Envelope:
             at = skip_value(data, at)
             if last == _DELIVERY_ANNOTATIONS:
                 envelope.raw = data[:start] + data[at:]
-    if last < _DATA:
-        raise ProtocolError("not an AMQP message: it has no body")
+    if not last:  # no body is against 3.2, but it is how proton writes a body of None
+        raise ProtocolError("not an AMQP message: there is nothing")
     return envelope
 
 

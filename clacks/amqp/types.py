@@ -74,8 +74,12 @@ def _take(data: bytes, start: int, size: int) -> bytes:
 
 
 def _bin8(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    end = at + 1 + data[at]
-    return _take(data, at + 1, data[at]), end
+    start = at + 1
+    end = start + data[at]
+    value = data[start:end]
+    if len(value) != end - start:
+        raise ProtocolError("an AMQP value is cut off")
+    return value, end
 
 
 def _bin32(data: bytes, at: int, depth: int) -> tuple[Any, int]:
@@ -84,8 +88,12 @@ def _bin32(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 
 
 def _str8(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    end = at + 1 + data[at]
-    return str(_take(data, at + 1, data[at]), "utf-8"), end
+    start = at + 1
+    end = start + data[at]
+    text = data[start:end]
+    if len(text) != end - start:
+        raise ProtocolError("an AMQP value is cut off")
+    return text.decode(), end
 
 
 def _str32(data: bytes, at: int, depth: int) -> tuple[Any, int]:
@@ -109,10 +117,20 @@ def _items(data: bytes, at: int, end: int, count: int, depth: int) -> list[Any]:
     # Every item but those of width 0 takes a byte, and even those have their code: count <= bytes.
     if end > len(data) or count > end - at:
         raise ProtocolError("an AMQP list or map says more items than it has bytes")
-    items = []
+    # The decoders are called directly: `decode_value` would add a frame for every item, and half again to the
+    # cost. What they raise is translated where the outermost value began.
+    items: list[Any] = []
+    append = items.append
+    decoders = _DECODERS
+    depth += 1
     for _ in range(count):
-        value, at = decode_value(data, at, depth + 1)
-        items.append(value)
+        code = data[at]
+        if code == 0x40:
+            append(None)
+            at += 1
+        else:
+            value, at = decoders[code](data, at + 1, depth)
+            append(value)
     if at != end:
         raise ProtocolError("the size of an AMQP list or map does not fit its items")
     return items
