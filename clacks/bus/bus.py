@@ -6,7 +6,7 @@ import asyncio
 import importlib.metadata
 import logging
 import os
-import socket
+import platform
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -126,7 +126,7 @@ class Bus:
             )
         self._connector = connector
         self._watch = StateWatch()
-        who = name or socket.gethostname()
+        who = name or platform.node() or "unknown"
         self._encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
         self._client = BusClient(
             connector,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 __all__ = ["BusState", "StateChange", "StateWatch"]
-
-log = logging.getLogger(__name__)
 
 
 class BusState(enum.Enum):
@@ -46,11 +43,10 @@ class StateWatch:
             return
         self.state = state
         change = StateChange(state, datetime.now(UTC), reason)
-        for callback in tuple(self._callbacks):
-            try:
-                callback(change)
-            except Exception:
-                log.exception("a callback for changes of the connection failed")
+        loop = asyncio.get_running_loop()
+        for callback in self._callbacks:
+            # In a turn of its own: what it raises goes to the loop's log and stops nobody.
+            loop.call_soon(callback, change)
 
     def listen(self, callback: Callable[[StateChange], None]) -> Callable[[], None]:
         """Call ``callback`` at each change; return what ends that."""
@@ -67,7 +63,9 @@ class StateWatch:
         waiting: asyncio.Queue[StateChange] = asyncio.Queue()
         end = self.listen(waiting.put_nowait)
         try:
-            while self.state is not BusState.CLOSED or not waiting.empty():
-                yield await waiting.get()
+            change = None
+            while change is None or change.state is not BusState.CLOSED:
+                change = await waiting.get()
+                yield change
         finally:
             end()

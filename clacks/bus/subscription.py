@@ -220,11 +220,9 @@ class Subscription:
             gap.end.isoformat(timespec="milliseconds"),
             reason,
         )
-        for callback in tuple(self._gap_callbacks):
-            try:
-                callback(gap)
-            except Exception:
-                log.exception("a callback for gaps failed")
+        loop = asyncio.get_running_loop()
+        for callback in self._gap_callbacks:
+            loop.call_soon(callback, gap)  # what it raises goes to the loop's log and stops nobody
 
     def end(self, error: Exception | None = None) -> None:
         """Let the reader finish, with an error if there is one."""

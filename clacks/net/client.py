@@ -165,7 +165,7 @@ class TcpConnector:
             except OSError as error:
                 sock.close()
                 failure = failure or error
-            except BaseException:
+            except asyncio.CancelledError:
                 sock.close()
                 raise
             else:
@@ -505,7 +505,7 @@ class BusClient:
         while True:
             wire = self._wire
             assert wire is not None
-            await wire.gone
+            await asyncio.shield(wire.gone)  # a task that is cancelled takes a bare future with it
             reason = self._reason or "the connection was closed"
             log.info("connection lost at=%s reason=%s", self._connector.where, reason)
             self._wire = None
@@ -520,9 +520,7 @@ class BusClient:
                 except LoginRefused as error:
                     reason = str(error)
                     at_least = 0.0 if error.temporary else _SLOW
-                except Exception as error:
-                    if not isinstance(error, BusError):
-                        log.warning("connecting failed at=%s", self._connector.where, exc_info=True)
+                except (ClacksError, OSError) as error:  # a certificate file that is being renewed, too
                     reason = str(error)
                 log.debug("connecting failed at=%s reason=%s", self._connector.where, reason)
 
@@ -535,29 +533,39 @@ class BusClient:
     async def _attempt(self) -> None:
         """Make one connection, up to the answer to our open."""
         where = self._connector.where
-        wire: _Wire | None = None
+        reached: list[_Wire] = []
         self._reason = ""
         loop = asyncio.get_running_loop()
         opened = self._opening = loop.create_future()
         try:
             async with asyncio.timeout(self._limits.login_timeout):
-                reached = await self._connector.connect(lambda: _Wire(self._on_events))
-                wire = self._wire = reached.protocol
-                wire.begin(self._new_connection(reached.sasl), reached.sasl)
-                await opened
-        except BaseException as error:
-            self._wire = None
-            if wire is not None:
-                wire.abort()
-                await _gone(wire)
-                _free(wire)
-            raise self._explained(error, wire, where) from error
+                await self._open(reached, opened)
+        except (BusError, TimeoutError) as error:
+            raise self._explained(error, bool(reached), where) from error
         finally:
             self._opening = None
+        wire = reached[0]
         self._backoff.succeeded(loop.time())
         connection = wire.connection
         assert connection is not None
         log.info("connected at=%s broker=%s", where, connection.peer.title)
+
+    async def _open(self, reached: list[_Wire], opened: asyncio.Future[None]) -> None:
+        there = await self._connector.connect(lambda: _Wire(self._on_events))
+        wire = self._wire = there.protocol
+        reached.append(wire)
+        try:
+            wire.begin(self._new_connection(there.sasl), there.sasl)
+            await opened
+            if self.connection is None:
+                # A broker without room opens all the same, to be able to say why it closes (2.4.1).
+                raise ConnectionFailed(f"the broker does not keep the connection: {self._reason}")
+        except BaseException:
+            self._wire = None
+            wire.abort()
+            await _gone(wire)
+            _free(wire)
+            raise
 
     def _new_connection(self, sasl: SaslClient | None) -> BusConnection:
         return BusConnection(
@@ -569,9 +577,9 @@ class BusClient:
             version=self._version,
         )
 
-    def _explained(self, error: BaseException, wire: _Wire | None, where: str) -> BaseException:
+    def _explained(self, error: BusError | TimeoutError, reached: bool, where: str) -> BaseException:
         if isinstance(error, TimeoutError):
-            if wire is None:
+            if not reached:
                 return ConnectionFailed(f"no connection to {where}: no answer in time")
             return ConnectionFailed(
                 f"no connection to {where}: the port answers, and then nothing comes (is it a broker? is it "
@@ -598,11 +606,7 @@ class BusClient:
             elif type(event) is Opened and opening is not None and not opening.done():
                 opening.set_result(None)
         assert wire.connection is not None
-        try:
-            self._owner.on_events(wire.connection, events)
-        except Exception:
-            # One message that nobody foresaw must not stop all that come after it.
-            log.exception("an event of the connection was not handled")
+        self._owner.on_events(wire.connection, events)
 
 
 def _never_opened(event: Closed) -> BusError:

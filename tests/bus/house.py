@@ -84,6 +84,7 @@ class House:
     rights: str = RIGHTS
     server: BrokerServer | None = None
     port: int = 0
+    users: dict[str, Any] = field(default_factory=lambda: dict(_credentials().users))
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -93,9 +94,12 @@ class House:
 
     async def start(self) -> None:
         broker = Broker(REGISTRY, parse_rights(self.rights), self.limits)
-        self.server = BrokerServer(broker, _credentials, host="127.0.0.1", port=self.port)
+        self.server = BrokerServer(broker, self.credentials, host="127.0.0.1", port=self.port)
         await self.server.start()
         self.port = self.server.ports["amqp"]
+
+    def credentials(self) -> Credentials:
+        return Credentials(self.users)
 
     async def stop(self) -> None:
         if self.server is not None:
