@@ -25,6 +25,7 @@ from clacks.common.address import BusURL
 from clacks.common.backoff import Backoff
 from clacks.common.errors import (
     BusError,
+    ClacksError,
     ConnectionFailed,
     ConnectionLost,
     LoginRefused,
