@@ -559,8 +559,10 @@ _REACTIONS: Final = {
 
 
 def _end(session: Session) -> None:
-    session.close()
-    session.free()
+    # The peer's end follows ours; freed twice it would be freed twice in C.
+    if not session.state & Session.LOCAL_CLOSED:
+        session.close()
+        session.free()
 
 
 def _said(condition: Any) -> tuple[str, str]:
