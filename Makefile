@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 SOURCES := clacks tests benchmarks examples docs scripts setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers qt3
+.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types docs test-brokers qt3
 
 help: ## show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -52,3 +52,7 @@ types: setup
 docs: setup ## build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+qt3: setup ## run W3C's XQuery tests: make qt3 QT3=folder of the runner
+	@test -n "$(QT3)" || { echo "say where the runner is: make qt3 QT3=FOLDER" >&2; exit 2; }
+	$(BIN)/python scripts/qt3.py $(QT3)

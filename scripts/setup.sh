@@ -12,11 +12,14 @@ began=$SECONDS
 say() { printf '[setup %3ds] %s\n' $((SECONDS - began)) "$*"; }
 die() { printf '[setup] %s\n' "$*" >&2; exit 1; }
 
-# The stamp holds what the environment was made from; a changed dependency makes it stale.
-wanted="$level $(cat pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)"
-if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
-    exit 0
-fi
+# The stamp holds what the environment was made from; a changed dependency makes it stale. What is enough for
+# development is enough to run.
+wanted=$(cat pyproject.toml scripts/setup.sh | sha256sum | cut -d' ' -f1)
+for have in "$stamp" "$venv/.clacks-dev"; do
+    if [ -x "$venv/bin/clacks" ] && [ "$(cat "$have" 2>/dev/null)" = "$wanted" ]; then
+        exit 0
+    fi
+done
 
 # --- a Python that fits ---------------------------------------------------------------------------------
 fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; }

@@ -27,9 +27,11 @@ SYSTEM_FILE = Path("/etc/clacks/settings.toml")
 def default_state_dir(environ: Mapping[str, str], *, root: bool | None = None) -> Path:
     """Return where a service keeps its certificates, credentials, rights and logs.
 
-    ``/var/lib/clacks`` for root where that folder exists, else ``$XDG_STATE_HOME/clacks``, else
-    ``~/.local/state/clacks``.
+    ``$CLACKS_STATE_DIR``, else ``/var/lib/clacks`` for root where that folder exists, else
+    ``$XDG_STATE_HOME/clacks``, else ``~/.local/state/clacks``.
     """
+    if environ.get("CLACKS_STATE_DIR"):
+        return Path(environ["CLACKS_STATE_DIR"]).expanduser()
     if (os.geteuid() == 0 if root is None else root) and SYSTEM_STATE.is_dir():
         return SYSTEM_STATE
     base = environ.get("XDG_STATE_HOME")

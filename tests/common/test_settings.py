@@ -116,6 +116,8 @@ def test_the_file_of_the_user_is_found(tmp_path: Path) -> None:
 
 def test_state_is_kept_where_xdg_says(tmp_path: Path) -> None:
     assert default_state_dir({"XDG_STATE_HOME": "/x", "HOME": "/h"}, root=False) == Path("/x/clacks")
+    named = {"CLACKS_STATE_DIR": "/c", "XDG_STATE_HOME": "/x"}
+    assert default_state_dir(named, root=True) == Path("/c") == Settings.parse("", environ=named).state_dir
     assert default_state_dir({"XDG_STATE_HOME": "relative", "HOME": "/h"}, root=False) == Path(
         "/h/.local/state/clacks"
     )

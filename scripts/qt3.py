@@ -1,0 +1,66 @@
+"""Run W3C's XQuery tests (QT3) and compare with the list of those that are known to fail.
+
+    scripts/qt3.py DIR           fail if a test fails that is not on the list
+    scripts/qt3.py DIR --write   write the list anew; reasons that are there stay
+
+DIR holds the runner, run_qt3.py, and the suite. The list is tests/conformance/failing.txt: a line for each test,
+its name, white space, the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFORMANCE = ROOT / "tests" / "conformance"
+KNOWN = CONFORMANCE / "failing.txt"
+
+
+def known() -> dict[str, str]:
+    """Return the reasons of the list by test."""
+    lines = KNOWN.read_text("utf-8").splitlines() if KNOWN.exists() else []
+    pairs = (line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+    return {name: "".join(reason) for name, *reason in pairs}
+
+
+def main(folder: Path, write: bool) -> int:
+    """Run everything; return the exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        report = Path(name) / "report.json"
+        subprocess.run(
+            [
+                sys.executable,
+                str(folder / "run_qt3.py"),
+                *("--engine", "qt3_adapter:Engine", "--spec", "XQ31"),
+                *("--workers", "2", "--quiet", "--out", str(report)),
+            ],
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{CONFORMANCE}"},
+            cwd=folder,
+            check=True,
+        )
+        results = json.loads(report.read_text("utf-8"))["results"]
+    ran = {f"{row['set']}/{row['case']}": row["status"] for row in results if row["status"] != "skip"}
+    failing = {test: status for test, status in ran.items() if status != "pass"}
+    reasons = known()
+    if write:
+        lines = [f"{test} {reasons.get(test, failing[test])}" for test in sorted(failing)]
+        KNOWN.write_text(
+            "# The QT3 tests that fail, and why. May only shrink.\n" + "\n".join(lines) + "\n", "utf-8"
+        )
+        return 0
+    new = sorted(set(failing) - set(reasons))
+    for test in new:
+        print(f"fails and is not on the list: {test} ({failing[test]})")
+    for test in sorted(set(reasons) & set(ran) - set(failing)):
+        print(f"passes now, take it from the list: {test}")
+    print(f"{len(ran) - len(failing)} passed, {len(failing)} failed, {len(new)} of them new")
+    return 1 if new or not ran else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve(), "--write" in sys.argv[2:]))
