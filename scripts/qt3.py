@@ -3,8 +3,8 @@
     scripts/qt3.py DIR           fail if a test fails that is not on the list
     scripts/qt3.py DIR --write   write the list anew; reasons that are there stay
 
-DIR holds the runner, run_qt3.py, and the suite. The list is tests/conformance/failing.txt: a line for each test,
-its name, white space, the reason.
+DIR holds the runner, run_qt3.py, and the suite. The list is tests/conformance/failing.txt: a line for each,
+the name of the test, white space, the reason.
 """
 
 from __future__ import annotations

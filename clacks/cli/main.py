@@ -110,10 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = given[: given.index("--")] if "--" in given else given
     debug = "--debug" in options
     rest = [text for text in options if text != "--debug"] + given[len(options) :]
+    named = os.environ.get("CLACKS_SETTINGS")
     try:
         return _run(rest, debug)
     except KeyboardInterrupt:
         return 130
+    finally:
+        # --settings says it for the time of one command, whoever calls this function.
+        if named is None:
+            os.environ.pop("CLACKS_SETTINGS", None)
+        else:
+            os.environ["CLACKS_SETTINGS"] = named
 
 
 def _run(arguments: list[str], debug: bool) -> int:

@@ -28,9 +28,9 @@ __all__ = ["RabbitMQ"]
 _SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_SECONDS: Final = 90
 
-# Without the first line ANONYMOUS is offered, and a connection with no SASL at all counts as guest.
+# Without "none" in the first line ANONYMOUS is offered, and a connection with no SASL at all counts as guest.
 _CONFIG: Final = """\
-amqp1_0.default_user = none
+amqp1_0.default_user = {anonymous}
 listeners.tcp.1 = 127.0.0.1:{port}
 {tls}
 loopback_users = none
@@ -46,6 +46,18 @@ ssl_options.verify = verify_none
 """
 
 
+# Waits for the end of its standard input, which is the end of us, however that comes; a test run that is killed
+# must not leave a broker behind.
+_WATCH: Final = """\
+read -r _
+kill -s TERM "-$1"
+for _ in $(seq 150); do kill -s 0 "-$1" || break; sleep 0.1; done
+kill -s KILL "-$1"
+epmd -port "$2" -kill
+rm -rf "$3"
+"""
+
+
 class RabbitMQ:
     """One node of Debian's RabbitMQ 3.10 with its AMQP 1.0 plug-in.
 
@@ -53,6 +65,7 @@ class RabbitMQ:
         users: Passwords by name; all may do everything.
         policy: Whether left-over queues of subscribers expire and are bounded (docs: rabbitmq).
         certificate: PEM files of a server certificate and its key, for a TLS port.
+        anonymous: Whether everybody is let in as the first user, as RabbitMQ does by default.
     """
 
     def __init__(
@@ -61,13 +74,16 @@ class RabbitMQ:
         *,
         policy: bool = True,
         certificate: tuple[Path, Path] | None = None,
+        anonymous: bool = False,
     ) -> None:
         self.users = users or {"admin": "secret", "ann": "ann-secret"}
         self.policy = policy
         self.certificate = certificate
+        self.anonymous = anonymous
         self.port, self.tls_port, self._dist_port, self._epmd_port = free_ports(4)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
 
     @staticmethod
     def available() -> bool:
@@ -116,7 +132,10 @@ class RabbitMQ:
         if self.certificate is not None:
             certificate, key = self.certificate
             tls = _TLS.format(port=self.tls_port, certificate=certificate, key=key)
-        (self._folder / "rabbitmq.conf").write_text(_CONFIG.format(port=self.port, tls=tls))
+        anonymous = next(iter(self.users)) if self.anonymous else "none"
+        (self._folder / "rabbitmq.conf").write_text(
+            _CONFIG.format(port=self.port, tls=tls, anonymous=anonymous)
+        )
         (self._folder / "plugins").write_text("[rabbitmq_amqp1_0].")
         self._launch()
         self.control("delete_user", "guest")
@@ -140,6 +159,13 @@ class RabbitMQ:
                 stderr=log,
                 start_new_session=True,
             )
+        self._watcher = subprocess.Popen(
+            ["sh", "-c", _WATCH, "watch", str(self._process.pid), str(self._epmd_port), str(self._path())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
             if self._process.poll() is not None:
@@ -193,6 +219,10 @@ class RabbitMQ:
             process.kill()
         self._process.wait()
         self._process = None
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
 
     def control(
         self, *arguments: str, text: str = "", check: bool = True

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -149,3 +150,4 @@ def test_a_settings_file_can_be_named(run: Callable, home: object) -> None:
     ended = run("--settings", "none.toml", "users", "list")
     assert ended.code == 3
     assert "none.toml: No such file" in ended.err
+    assert "CLACKS_SETTINGS" not in os.environ
