@@ -498,6 +498,10 @@ class Bus:
         """The AMQP connection, or None while there is none; for the parts of the bus."""
         return self._client.connection
 
+    def hurry(self) -> None:
+        """Hand what is to be written to the socket now; for the parts of the bus."""
+        self._client.hurry()
+
     def on_events(self, connection: BusConnection, events: list[ConnectionEvent]) -> None:
         """Take what happened on the connection; for the client of ``net``."""
         for event in events:

@@ -50,6 +50,9 @@ class Line(Protocol):
     def connection(self) -> BusConnection | None:
         """The connection, or None while there is none."""
 
+    def hurry(self) -> None:
+        """Hand what is to be written to the socket now, not at the end of the turn."""
+
     @property
     def domain(self) -> str:
         """The domain of the bus."""

@@ -309,9 +309,10 @@ class Service:
         user: str,
         on_behalf_of: str | None,
     ) -> None:
-        # From here on it counts as carried out, whatever becomes of us.
+        # From here on it counts as carried out, whatever becomes of us; so the broker hears it first.
         if incoming is not None:
             incoming.accept()
+            self._line.hurry()
         id_: jsonrpc.Id = None
         wanted = True
         try:

@@ -490,6 +490,11 @@ class BusClient:
         if self._wire is not None:
             await self._wire.writable()
 
+    def hurry(self) -> None:
+        """Hand what is to be written to the socket now, as far as it takes it."""
+        if self._wire is not None:
+            self._wire.flush()
+
     async def flush(self) -> None:
         """Wait until all has been handed to the socket.
 
