@@ -29,6 +29,7 @@ def forbidden(proxy: AMQPServiceProxy) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_two_agents_share_the_queue_and_each_has_its_own(world: World) -> None:
     world.agent("one", workers=1)
     world.agent("two", workers=1)
@@ -45,6 +46,7 @@ def test_two_agents_share_the_queue_and_each_has_its_own(world: World) -> None:
             assert list(proxy.getNodes()) == [name]
 
 
+@pytest.mark.slow
 def test_an_agent_that_left_takes_no_calls(world: World) -> None:
     agent = world.agent()
     with AMQPServiceProxy(world.url(), timeout=0.3) as proxy:
@@ -54,6 +56,7 @@ def test_an_agent_that_left_takes_no_calls(world: World) -> None:
             proxy.add(1, 2)
 
 
+@pytest.mark.slow
 def test_a_call_that_runs_is_finished_before_the_agent_leaves(world: World) -> None:
     agent = world.agent()
     with AMQPServiceProxy(world.url()) as proxy:

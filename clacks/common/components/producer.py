@@ -66,9 +66,9 @@ class AMQPEventProducer:
     def send(self, event: EventLike) -> None:
         """Send an event: a tree, bytes, text, or an ``Event``.
 
-        It is validated before this returns, and sent soon after. The first event is sent before this returns,
-        so that a wrong login or a missing right shows at once; what goes wrong later is raised by the next
-        ``send`` or ``flush``.
+        It is validated before this returns, and sent soon after. The first event of each type is sent before
+        this returns, so that a wrong login or a missing right shows at once; what goes wrong later is raised
+        by the next ``send`` or ``flush``.
 
         Raises:
             MalformedEvent, InvalidEvent: It is no valid event; nothing was sent.
@@ -124,7 +124,7 @@ class _Outbox:
         self._busy: Lease | None = None  # a lease and not a flag: after a fork nobody is sending
         self._failure: BusError | None = None
         self._first = threading.Lock()
-        self._proven = False
+        self._proven: set[str] = set()  # event types that the broker has taken from us
 
     def made(self, event: EventLike) -> Event:
         if isinstance(event, Event):
@@ -137,11 +137,11 @@ class _Outbox:
         return self._registry.receive(event)
 
     def send(self, event: Event) -> None:
-        if not self._proven:
+        if event.kind not in self._proven:
             with self._first:
-                if not self._proven:
-                    self.connection.run(lambda bus: self._publish(bus, event))
-                    self._proven = True
+                if event.kind not in self._proven:
+                    self.connection.run(lambda bus: self._publish_first(bus, event))
+                    self._proven.add(event.kind)
                     return
         lease, bus = self.connection.opened()
         with self._changed:
@@ -193,6 +193,10 @@ class _Outbox:
                 except BusError as error:
                     self._failure = error
                     self._drop(event)
+
+    async def _publish_first(self, bus: Bus, event: Event) -> None:
+        await self._empty()  # what was sent before comes first
+        await self._publish(bus, event)
 
     async def _publish(self, bus: Bus, event: Event) -> None:
         if not await bus.publish(event):

@@ -105,6 +105,7 @@ def test_calls_of_many_threads_go_side_by_side_on_one_connection(agent_world: Wo
         assert agent_world.connections() == before + 1
 
 
+@pytest.mark.slow
 def test_a_slow_call_does_not_hold_up_others(agent_world: World) -> None:
     with AMQPServiceProxy(agent_world.url()) as proxy:
         slow = threading.Thread(target=lambda: proxy.wait(1.0))

@@ -45,7 +45,8 @@ def wait_for(condition: Callable[[], bool], limit: float = 15.0) -> None:
 
 def clacks_threads() -> set[str]:
     """Return the names of the threads that the blocking classes have running."""
-    return {thread.name for thread in threading.enumerate() if thread.name.startswith("clacks-")}
+    names = ("clacks-loop", "clacks-consumer")  # an agent has threads, too
+    return {thread.name for thread in threading.enumerate() if thread.name in names}
 
 
 class Toys:
