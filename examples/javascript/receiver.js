@@ -27,9 +27,12 @@ if (queryFile) {
 let seen = 0;
 
 rhea.on('receiver_open', (context) => {
+    const agreed = context.receiver.source;
+    if (!agreed.address) {
+        return; // refused; the reason follows
+    }
     // The broker repeats the filters that are in force. A filter that it dropped would mean: everything.
-    const inForce = context.receiver.remote.attach.source.filter;
-    if (queryFile && !(inForce && inForce.events)) {
+    if (queryFile && !(agreed.filter && agreed.filter.events)) {
         console.error('this broker does not filter with XQuery');
         process.exit(2);
     }
