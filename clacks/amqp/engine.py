@@ -387,7 +387,9 @@ class Engine:
     # -- bytes
 
     def receive(self, data: bytes | memoryview) -> None:
-        """Digest bytes of the peer, which may be overwritten afterwards; the head hears what they mean before this returns.
+        """Digest bytes of the peer; the head hears what they mean before this returns.
+
+        ``data`` may be overwritten afterwards.
 
         Raises:
             LoginRefused: By the security layer.

@@ -8,7 +8,6 @@ own messages, in the broker's queues.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
@@ -34,6 +33,9 @@ _READ: Final = 256 * 1024
 _SPARE: Final = 256
 """Connections above the limit that are still answered with the reason; beyond, they are just closed."""
 
+_ACCEPTED_AT_ONCE: Final = 64
+"""Connections accepted in one turn of the loop: a thousand agents that come back do not stop the events."""
+
 _GOODBYE: Final = 2.0
 """Seconds that peers have to answer our close when the broker stops."""
 
@@ -41,9 +43,11 @@ _GOODBYE: Final = 2.0
 class _Socket(asyncio.BufferedProtocol):
     """One accepted socket and its connection, joined."""
 
-    def __init__(self, server: BrokerServer, *, user: str | None = None) -> None:
+    def __init__(
+        self, server: BrokerServer, loop: asyncio.AbstractEventLoop, *, user: str | None = None
+    ) -> None:
         self._server = server
-        self._loop = server.loop
+        self._loop = loop
         self._buffer = server.buffer
         self._user = user
         self._transport: asyncio.Transport | None = None
@@ -76,11 +80,12 @@ class _Socket(asyncio.BufferedProtocol):
         self.peer = peer
         self._timer = self._loop.call_later(server.broker.limits.login_timeout, self._too_late)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # A view, not the bytearray: asyncio's TLS reads into slices of it, and those would be copies.
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._received(memoryview(self._buffer)[:nbytes])
+        self._received(self._buffer[:nbytes])
 
     def eof_received(self) -> bool:
         if self.peer is not None:
@@ -257,17 +262,18 @@ class BrokerServer:
             raise ValueError("a TLS port needs a TLS context")
         self.broker = broker
         self.logins = Logins(credentials, metrics=broker.metrics) if logins is None else logins
-        self.buffer = bytearray(_READ)
+        self.buffer = memoryview(bytearray(_READ))
         self.ports: Mapping[str, int] = {}
         """The ports in use, by the scheme of their URLs: ``amqp`` and ``amqps``."""
         self._credentials = credentials
         self._seen: Credentials | None = None
         self._host = host
         self._wanted = {"amqp": (port, None), "amqps": (tls_port, tls)}
-        self._servers: list[asyncio.Server] = []
+        self._listening: list[socket.socket] = []
         self._sockets: dict[_Socket, None] = {}
         self._ticker: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._open = False
         self._joining: set[asyncio.Task[None]] = set()
 
     @property
@@ -280,6 +286,7 @@ class BrokerServer:
     async def start(self) -> None:
         """Listen."""
         self._loop = asyncio.get_running_loop()
+        self._open = True
         self.logins.start()
         self._seen = self._credentials()
         self._tick()
@@ -294,37 +301,94 @@ class BrokerServer:
             raise
 
     async def _listen(self, scheme: str, port: int, context: ssl.SSLContext | None) -> int:
-        first, *more = ("127.0.0.1", "::1") if self._host == "localhost" else (self._host,)
-        try:
-            taken = await self._bind(first, port, context)
-        except OSError as error:
-            raise ConnectionFailed(
-                f"cannot listen on {first} port {port}: {error.strerror or error}"
-            ) from error
-        for host in more:
-            with contextlib.suppress(OSError):  # a machine without IPv6
-                await self._bind(host, taken, context)
+        hosts = ("127.0.0.1", "::1") if self._host == "localhost" else (self._host,)
+        taken = port
+        for host in hosts:
+            try:
+                taken = await self._bind(host, taken, context)
+            except OSError as error:
+                if host == "::1":  # a machine without IPv6
+                    continue
+                reason = error.strerror or str(error)
+                raise ConnectionFailed(f"cannot listen on {host} port {port}: {reason}") from error
         _log.info("listening scheme=%s host=%s port=%d", scheme, self._host, taken)
         return taken
 
     async def _bind(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
-        server = await self.loop.create_server(
-            lambda: _Socket(self),
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=self.broker.limits.login_timeout if context is not None else None,
-            ssl_shutdown_timeout=_GOODBYE if context is not None else None,
-            backlog=512,
-        )
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        found = await self.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listening = socket.create_server(address[:2], family=family, backlog=512)
+        listening.setblocking(False)
+        self._listening.append(listening)
+        self.loop.add_reader(listening, self._accept, listening, context)
+        return int(listening.getsockname()[1])
+
+    # Not asyncio's server: it loses a connection that is accepted in the turn in which it closes (CPython
+    # issue 109564), and it does not let us count those that are still shaking hands.
+
+    def _accept(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no file descriptors left: what we have goes on
+                _log.error("cannot accept connections error=%s", error)
+                self.loop.remove_reader(listening)
+                self.loop.call_later(1.0, self._accept_again, listening, context)
+                return
+            if len(self._sockets) + len(self._joining) >= self.broker.limits.connections + _SPARE:
+                self.broker.metrics.count("connections_refused")
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            self._begin(accepted, None, context)
+
+    def _accept_again(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        if listening in self._listening:
+            self.loop.add_reader(listening, self._accept, listening, context)
+
+    def _begin(
+        self, accepted: socket.socket, user: str | None, context: ssl.SSLContext | None = None
+    ) -> None:
+        if not self._open:
+            accepted.close()
+            return
+        task = self.loop.create_task(self._join(accepted, user, context))
+        self._joining.add(task)
+
+        def joined(task: asyncio.Task[None]) -> None:
+            self._joining.discard(task)
+            if task.cancelled():
+                accepted.close()
+
+        task.add_done_callback(joined)
+
+    async def _join(self, accepted: socket.socket, user: str | None, context: ssl.SSLContext | None) -> None:
+        loop = self.loop
+        try:
+            await loop.connect_accepted_socket(
+                lambda: _Socket(self, loop, user=user),
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else self.broker.limits.login_timeout,
+                ssl_shutdown_timeout=None if context is None else _GOODBYE,
+            )
+        except OSError as error:  # that of ssl is one
+            self.broker.metrics.count("logins", result="no TLS")
+            _log.debug("connection failed before the login error=%s", error)
+            accepted.close()
 
     async def close(self) -> None:
         """Stop listening, say goodbye to all peers, and close what is left after two seconds."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        self._open = False
+        for listening in self._listening:
+            if self._loop is not None:
+                self._loop.remove_reader(listening)
+            listening.close()
+        self._listening.clear()
+        for task in self._joining:
+            task.cancel()
         for link in list(self._sockets):
             link.end("amqp:connection:forced", "the broker stops")
         if self._loop is not None:
@@ -359,23 +423,14 @@ class BrokerServer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
 
-        async def join() -> None:
-            await loop.connect_accepted_socket(lambda: _Socket(self, user=user), ours)
-
-        def begin() -> None:
-            task = loop.create_task(join())
-            self._joining.add(task)
-            task.add_done_callback(self._joining.discard)
-
-        loop.call_soon_threadsafe(begin)
+        loop.call_soon_threadsafe(self._begin, ours, user)
         return theirs
 
     # -- for the sockets
 
     def admit(self, link: _Socket) -> bool:
-        """Count a socket; False if there are far too many already."""
-        if self._loop is None or len(self._sockets) >= self.broker.limits.connections + _SPARE:
-            self.broker.metrics.count("connections_refused")
+        """Take note of a socket; False if the broker is about to stop."""
+        if not self._open:
             return False
         self._sockets[link] = None
         return True
