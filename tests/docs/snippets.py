@@ -4,7 +4,11 @@ A comment before a block changes what is done with it::
 
     <!-- file: NAME -->        the block is written to a file of that name
     <!-- not run: REASON -->   it is shown and not run
-    <!-- background -->        the first command of a console block goes on until the end of the page
+    <!-- background -->        its one command, or the Python program, goes on until the end of the page; the
+                               lines shown below the command are waited for
+    <!-- printed -->           the latest of those in the background prints this, sooner or later
+
+``clacks up`` gets free ports, and URLs of the page that name localhost get them too.
 """
 
 from __future__ import annotations

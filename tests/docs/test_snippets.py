@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 from pathlib import Path
 
@@ -11,56 +17,134 @@ import pytest
 from lxml import etree
 
 from clacks.common.rights import parse_rights
-from tests.docs.snippets import agrees, commands, snippets
+from tests.docs.snippets import Snippet, agrees, commands, snippets
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "generated"} & set(path.parts)
-)
-LANGUAGES = {"text", "console", "python", "xml", "toml", "javascript"}
+PAGES = [
+    ROOT / "README.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if not {"_build", "generated"} & set(path.parts)),
+]
+LANGUAGES = {"text", "console", "python", "xml", "toml", "javascript", "mermaid"}
 
 
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+class Reader:
+    """Somebody who reads a page and tries everything on it, in a folder of its own."""
+
+    def __init__(self, home: Path) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLACKS_", "XDG_"))}
+        self.environ = kept | {
+            "HOME": str(home),
+            "XDG_STATE_HOME": str(home / "state"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.home = home
+        self.ports: dict[str, str] = {}
+        self.background: list[subprocess.Popen[str]] = []
+        self.printed: list[list[str]] = []
+
+    def here(self, text: str) -> str:
+        """Put the ports of our bus into the URLs of a text."""
+        found = r"(amqps?)://((?:[^@/\s]*@)?localhost)(?=[/\s\"'])"
+        return re.sub(found, lambda url: f"{url[1]}://{url[2]}:{self.ports.get(url[1], '1')}", text)
+
+    def run(self, snippet: Snippet) -> None:
+        if snippet.note.startswith("not run: "):
+            return
+        if snippet.note.startswith("file: "):
+            (self.home / snippet.note.removeprefix("file: ")).write_text(self.here(snippet.text), "utf-8")
+        elif snippet.note == "printed":
+            self.wait_for(snippet.text)
+        elif snippet.note == "background":
+            self.start(snippet)
+        elif snippet.language == "console":
+            for command, shown in commands(snippet.text):
+                self.command(command, shown)
+        elif snippet.language == "python":
+            done = self.finish(sys.executable, "-c", self.here(snippet.text))
+            assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+    def finish(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=self.environ, cwd=self.home, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def command(self, command: str, shown: str) -> None:
+        if command.startswith("export "):
+            variable, _, value = command.removeprefix("export ").partition("=")
+            self.environ[variable] = self.here(value)
+            return
+        done = self.finish("bash", "-c", self.here(command))
+        assert any(agrees(shown, text) for text in (done.stderr + done.stdout, done.stdout + done.stderr)), (
+            f"{command}\n{done.stdout}{done.stderr}"
+        )
+
+    def start(self, snippet: Snippet) -> None:
+        if snippet.language == "python":
+            line, shown = [sys.executable, "-c", self.here(snippet.text)], ""
+        else:
+            ((command, shown),) = commands(snippet.text)
+            line = shlex.split(self.here(command))
+            line += ["--port", "0", "--tls-port", "0"] if line[:2] == ["clacks", "up"] else []
+        process = subprocess.Popen(
+            line,
+            env=self.environ,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        lines: list[str] = []
+        self.background.append(process)
+        self.printed.append(lines)
+        threading.Thread(target=self._read, args=(process, lines), daemon=True).start()
+        for last in shown.splitlines()[-1:]:
+            self.wait_for(last)
+        if snippet.language == "python":
+            time.sleep(2.0)  # a reader looks whether something happens; the program does not say
+
+    def _read(self, process: subprocess.Popen[str], lines: list[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if found := re.fullmatch(r"(amqps?)://localhost:(\d+)/.*", lines[-1]):
+                self.ports[found[1]] = found[2]
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + 30
+        wanted = "".join(text.split())
+        while wanted not in "".join("".join(self.printed[-1]).split()):
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.printed[-1]}"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        for process in reversed(self.background):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+                process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page.stem != "tutorial"], ids=name)
+@pytest.mark.net
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_what_a_page_shows_works(page: Path, tmp_path: Path) -> None:
-    environ = {
-        "HOME": str(tmp_path),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "LANG": "C.UTF-8",
-    }
-    shared: dict[str, object] = {}
-    before = Path.cwd()
-    os.chdir(tmp_path)
-    try:
+    with contextlib.closing(Reader(tmp_path)) as reader:
         for snippet in snippets(page):
-            where = f"{name(page)}:{snippet.line}"
-            if snippet.note.startswith("not run: "):
-                continue
-            if snippet.note.startswith("file: "):
-                Path(snippet.note.removeprefix("file: ")).write_text(snippet.text, "utf-8")
-            elif snippet.language == "console":
-                for command, shown in commands(snippet.text):
-                    done = subprocess.run(
-                        ["bash", "-c", command],
-                        env=environ,
-                        capture_output=True,
-                        text=True,
-                        timeout=60,
-                        check=False,
-                    )
-                    assert agrees(shown, done.stderr + done.stdout) or agrees(
-                        shown, done.stdout + done.stderr
-                    ), f"{where}: {command}\n{done.stdout}{done.stderr}"
-            elif snippet.language == "python":
-                exec(compile("\n" * (snippet.line - 1) + snippet.text, str(page), "exec"), shared)
-    finally:
-        os.chdir(before)
+            try:
+                reader.run(snippet)
+            except AssertionError as error:
+                raise AssertionError(f"{name(page)}:{snippet.line}: {error}") from error
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -85,7 +169,7 @@ def test_shown_output_is_compared() -> None:
 
 
 def test_the_pages_are_found() -> None:
-    assert {"tutorial", "users", "wire"} <= {page.stem for page in PAGES}
+    assert {"README", "tutorial", "users", "wire"} <= {page.stem for page in PAGES}
 
 
 @pytest.mark.slow
