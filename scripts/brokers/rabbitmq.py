@@ -46,13 +46,13 @@ ssl_options.verify = verify_none
 """
 
 
-# Waits for the end of its standard input, which is the end of us, however that comes; a test run that is killed
-# must not leave a broker behind.
+# Waits for the end of its standard input, which is the end of us, however that comes: a test run that is
+# killed must not leave a broker behind.
 _WATCH: Final = """\
 read -r _
-kill -s TERM "-$1"
-for _ in $(seq 150); do kill -s 0 "-$1" || break; sleep 0.1; done
-kill -s KILL "-$1"
+kill -TERM -- "-$1"
+for _ in $(seq 150); do kill -0 -- "-$1" || break; sleep 0.1; done
+kill -KILL -- "-$1"
 epmd -port "$2" -kill
 rm -rf "$3"
 """
@@ -160,7 +160,7 @@ class RabbitMQ:
                 start_new_session=True,
             )
         self._watcher = subprocess.Popen(
-            ["sh", "-c", _WATCH, "watch", str(self._process.pid), str(self._epmd_port), str(self._path())],
+            ["bash", "-c", _WATCH, "watch", str(self._process.pid), str(self._epmd_port), str(self._path())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

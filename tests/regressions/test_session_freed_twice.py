@@ -1,6 +1,6 @@
 """Links with sessions of their own (RabbitMQ): the broker's end that follows ours freed the session again.
 
-The second time the memory belonged to others already; the process was aborted by the C library some time later.
+The memory belonged to others by then; some time later the C library aborted the process.
 """
 
 from __future__ import annotations
