@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import sys
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +12,20 @@ import typer
 
 from clacks.cli import output
 
-__all__ = ["app", "query", "query_text", "shown"]
+__all__ = ["Method", "app", "lines", "query", "query_text"]
 
 app = typer.Typer(add_completion=False)
+
+
+class Method(enum.StrEnum):
+    """Output methods of XQuery."""
+
+    XML = "xml"
+    XHTML = "xhtml"
+    HTML = "html"
+    TEXT = "text"
+    JSON = "json"
+    ADAPTIVE = "adaptive"
 
 
 def query_text(xquery: str | None, xquery_file: Path | None, default: str | None = None) -> str:
@@ -43,17 +54,18 @@ def _variables(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def shown(item: Any) -> str:
-    """Return one item of a result as text: nodes as XML, atomic values as XQuery would write them."""
-    from lxml import etree
+def lines(items: list[Any]) -> Iterator[str]:
+    """Yield each item of a result as text: atomic values plain, nodes as XML, maps and arrays adaptively."""
+    from clacks.common.errors import QueryError
+    from clacks.xquery.maps import XArray
+    from clacks.xquery.nodes import Node
+    from clacks.xquery.serialize import serialize
 
-    if isinstance(item, etree._Element | etree._ElementTree):
-        return etree.tostring(item, encoding="unicode", with_tail=False)
-    if isinstance(item, bool):
-        return "true" if item else "false"
-    if isinstance(item, Decimal):
-        return format(item, "f")
-    return str(item)
+    for item in items:
+        try:
+            yield serialize([item], {"method": "adaptive" if isinstance(item, Node | XArray) else "text"})
+        except QueryError:  # it has no string value
+            yield serialize([item], {"method": "adaptive"})
 
 
 @app.command()
@@ -69,29 +81,41 @@ def query(
             "--var", metavar="NAME=VALUE", help="Value of an external variable; may be given again."
         ),
     ] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option("--method", "-m", help="Write the result as a whole with this output method."),
+    ] = None,
     matches: Annotated[
         bool,
         typer.Option("--matches", help="Show only true or false, as for a subscription; ends with 0 or 1."),
     ] = False,
 ) -> None:
-    """Evaluate an XQuery on a file and show each item of the result on a line."""
-    from clacks.common.limits import DEFAULT_LIMITS
+    """Evaluate an XQuery on a file and show each item of the result on a line.
+
+    With --method, or where the query declares output options, the result is serialized as a whole.
+    """
     from clacks.xquery import compile_query
 
     compiled = compile_query(query_text(xquery, xquery_file))
-    document = _document(
-        sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes(), DEFAULT_LIMITS.xml_depth
-    )
+    document = _document(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     variables = _variables(var or ())
     if matches:
         answer = compiled.matches(document, variables)
-        output.line(shown(answer))
+        output.line("true" if answer else "false")
         raise typer.Exit(0 if answer else 1)
-    for item in compiled.evaluate(document, variables):
-        output.line(shown(item))
+    from clacks.xquery.output import parameters_of
+    from clacks.xquery.serialize import serialize
+
+    items = compiled.sequence(document, variables)
+    parameters = parameters_of(compiled) | ({"method": method.value} if method is not None else {})
+    if parameters:
+        output.line(serialize(items, parameters))
+        return
+    for text in lines(items):
+        output.line(text)
 
 
-def _document(data: bytes, depth: int) -> Any:
+def _document(data: bytes) -> Any:
     """Return the tree of a document: any XML, not only events, and as little trusted."""
     from lxml import etree
 

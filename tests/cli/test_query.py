@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_events import GOOD
+
+F = "declare namespace f='http://www.gonicus.de/Events'; "
+
+
+@pytest.fixture
+def file(home: Path) -> str:
+    (home / "e.xml").write_text(GOOD)
+    return "e.xml"
+
+
+@pytest.mark.parametrize(
+    ("query", "out"),
+    [
+        ("1 + 1", "2\n"),
+        (F + "string(//f:Status)", "busy\n"),
+        (F + "//f:Status", '<Status xmlns="http://www.gonicus.de/Events">busy</Status>\n'),
+        (
+            F + "for $x in //f:PhoneStatus/* order by $x descending return local-name($x)",
+            "Status\nReceiverId\nCallerId\n",
+        ),
+        ("true(), 1.50, 1e3, 'a b'", "true\n1.5\n1000\na b\n"),
+        ("map{'a': 1}, [1, 2]", 'map{"a":1}\n[1,2]\n'),
+        ("<a b='1'>{1 + 1}</a>", '<a b="1">2</a>\n'),
+        ("()", ""),
+    ],
+)
+def test_each_item_is_a_line(run: Callable, file: str, query: str, out: str) -> None:
+    ended = run("query", file, "--xquery", query)
+    assert (ended.code, ended.out, ended.err) == (0, out, "")
+
+
+def test_a_method_serializes_the_whole(run: Callable, file: str) -> None:
+    assert run("query", file, "-q", "map{'a': (1 to 1)}", "--method", "json").out == '{"a":1}\n'
+    assert run("query", file, "-q", "1, 2, 3", "--method", "text").out == "1 2 3\n"
+
+
+def test_the_query_may_be_in_a_file_and_the_document_come_from_standard_input(
+    run: Callable, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "q.xq").write_text(F + "string(//f:CallerId)")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+    assert run("query", "-", "--xquery-file", "q.xq").out == "1\n"
+
+
+def test_external_variables_are_given(run: Callable, file: str) -> None:
+    query = "declare variable $who external; concat('hello ', $who)"
+    assert run("query", file, "-q", query, "--var", "who=jane=x").out == "hello jane=x\n"
+    assert run("query", file, "-q", query, "--var", "who").code == 2
+    assert run("query", file, "-q", query).code == 5
+
+
+@pytest.mark.parametrize(("query", "out", "code"), [("//*", "true\n", 0), ("//nothing", "false\n", 1)])
+def test_matches_tells_what_a_subscription_would(
+    run: Callable, file: str, query: str, out: str, code: int
+) -> None:
+    ended = run("query", file, "--matches", "-q", query)
+    assert (ended.code, ended.out) == (code, out)
+
+
+def test_a_query_that_does_not_compile_is_shown_with_the_place(run: Callable, file: str) -> None:
+    ended = run("query", file, "-q", "1 +\n  +")
+    assert ended.code == 5
+    assert ended.err.startswith("clacks: XPST0003: ")
+    assert ended.err.rstrip("\n").endswith("^")
+
+
+@pytest.mark.parametrize(
+    "query", ["doc('/etc/passwd')", "unparsed-text('/etc/passwd')", "doc('http://localhost/')"]
+)
+def test_a_query_reads_no_files(run: Callable, file: str, query: str) -> None:
+    ended = run("query", file, "-q", query)
+    assert ended.code == 5
+    assert "root:" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<a",
+        "",
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
+        "<a>" * 300 + "</a>" * 300,
+    ],
+)
+def test_a_hostile_document_does_no_harm(run: Callable, home: Path, document: str) -> None:
+    (home / "d.xml").write_text(document)
+    ended = run("query", "d.xml", "-q", "string(.)")
+    assert ended.code in (0, 4)
+    assert "root:" not in ended.out
+
+
+def test_one_query_is_needed(run: Callable, file: str) -> None:
+    assert run("query", file).code == 2
+    assert run("query", file, "-q", "1", "--xquery-file", "q.xq").code == 2
