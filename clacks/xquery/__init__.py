@@ -8,15 +8,16 @@
 
 How the folder is laid out (each module's first paragraph says more):
 
-- text to tokens: ``lexer``, ``parser`` (Pratt, a subclass of elementpath's XPath31Parser), ``names``, ``prolog``,
-  ``types_parser``, ``direct`` (raw text: direct constructors, pragmas, string constructors)
-- tokens, which evaluate themselves: ``tokens`` (base), ``paths``, ``operators``, ``calls``, ``flwor``, ``windows``,
-  ``conditionals``, ``constructors``, ``map_syntax``, ``casts``
+- text to tokens: ``lexer``, ``parser`` (Pratt, a subclass of elementpath's XPath31Parser), ``names``,
+  ``prolog``, ``types_parser``, ``direct`` (raw text: direct constructors, pragmas, string constructors)
+- tokens, which evaluate themselves: ``tokens`` (base), ``paths``, ``operators``, ``calls``, ``flwor``,
+  ``windows``, ``conditionals``, ``constructors``, ``map_syntax``, ``casts``
 - values: ``nodes`` (constructed), ``tree`` (lazy, over lxml), ``functions`` (function items), ``maps``
 - types: ``sequence_types`` (matching), ``conversion`` (atomization, function conversion), ``casts``
-- functions: ``library`` (registration; read its docstring before adding one), ``functions_*`` (ours, by subject),
-  ``bridge`` (elementpath's own)
-- running: ``static`` (static context), ``context`` (dynamic context), ``modules`` (declarations, linking), ``query``
+- functions: ``library`` (registration; read its docstring before adding one), ``functions_*`` (ours, by
+  subject), ``bridge`` (elementpath's own)
+- running: ``static`` (static context), ``context`` (dynamic context), ``modules`` (declarations, linking),
+  ``query``
 - limits: ``budget``; errors: ``errors``, ``places`` (line and column); output: ``serialize``
 """
 

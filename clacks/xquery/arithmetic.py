@@ -31,6 +31,7 @@ DECIMALS = Context(prec=40, Emax=10**6, Emin=-(10**6))
 """Enough for 18 digits on both sides of a product, the minimum that XSD asks for, and more."""
 
 EXACT_PREC = 1500
+SMALL_LOW, SMALL_HIGH = -(2**62), 2**62
 
 
 def operand(value: Any) -> Any:
@@ -85,16 +86,20 @@ def bits(value: Any) -> int:
 def exact_add(a: Any, b: Any, meter: Meter) -> Any:
     """Add integers or decimals."""
     if isinstance(a, int) and isinstance(b, int):
-        meter.integer(max(a.bit_length(), b.bit_length()) + 1)
-        return int(a) + int(b)
+        total = int(a) + int(b)
+        if not SMALL_LOW < total < SMALL_HIGH:
+            meter.integer(total.bit_length())
+        return total
     return decimal_result(DECIMALS.add, a, b)
 
 
 def exact_subtract(a: Any, b: Any, meter: Meter) -> Any:
     """Subtract integers or decimals."""
     if isinstance(a, int) and isinstance(b, int):
-        meter.integer(max(a.bit_length(), b.bit_length()) + 1)
-        return int(a) - int(b)
+        total = int(a) - int(b)
+        if not SMALL_LOW < total < SMALL_HIGH:
+            meter.integer(total.bit_length())
+        return total
     return decimal_result(DECIMALS.subtract, a, b)
 
 
@@ -116,6 +121,8 @@ def decimal_result(operation: Callable[[Any, Any], Decimal], a: Any, b: Any) -> 
 
 def add(a: Any, b: Any, meter: Meter, timezone: Any) -> Any:
     """Add."""
+    if type(a) is int and type(b) is int:
+        return exact_add(a, b, meter)
     if is_number(a) and is_number(b):
         return numeric("+", a, b, meter, exact_add, lambda x, y: x + y)
     return temporal("+", a, b, timezone)
@@ -123,6 +130,8 @@ def add(a: Any, b: Any, meter: Meter, timezone: Any) -> Any:
 
 def subtract(a: Any, b: Any, meter: Meter, timezone: Any) -> Any:
     """Subtract."""
+    if type(a) is int and type(b) is int:
+        return exact_subtract(a, b, meter)
     if is_number(a) and is_number(b):
         return numeric("-", a, b, meter, exact_subtract, lambda x, y: x - y)
     return temporal("-", a, b, timezone)

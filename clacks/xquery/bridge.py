@@ -1,8 +1,8 @@
 """elementpath's functions behind our calling convention.
 
-What ``library`` does not hold is looked up in elementpath's symbol table. One of its function classes is made anew
-for each call, with the converted arguments as its operands and the static context in place of its parser, so
-that nothing is written to anything shared.
+What ``library`` does not hold is looked up in elementpath's symbol table. One of its function classes is
+made anew for each call, with the converted arguments as its operands and the static context in place of its
+parser, so that nothing is written to anything shared.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from elementpath.exceptions import ElementPathError
 from elementpath.xpath31 import XPath31Parser
 from elementpath.xpath_tokens import ProxyToken, ValueToken, XPathFunction
 
-from clacks.xquery.conversion import string_of_item
+from clacks.xquery.conversion import argument_converter, string_of_item
 from clacks.xquery.errors import failure
 from clacks.xquery.library import PREFIXES, Builtin, builtins
 from clacks.xquery.sequence_types import FunctionTest, SequenceType
@@ -37,10 +37,10 @@ class LibraryFunction:
         parameters: Types of the parameters.
         result: Type of the result.
         call: Python function of the context and the converted arguments, each an item, None or a sequence.
-        single: For each parameter whether it takes an item (or None) instead of a sequence.
+        converters: For each parameter a function that converts an argument.
     """
 
-    __slots__ = ("call", "parameters", "qname", "result", "single")
+    __slots__ = ("call", "converters", "parameters", "qname", "result")
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LibraryFunction:
         self.parameters = parameters
         self.result = result
         self.call = call
-        self.single = tuple(p.high == 1 for p in parameters)
+        self.converters = tuple(argument_converter(p) for p in parameters)
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +93,7 @@ def from_elementpath(namespace: str, local: str, arity: int, prefix: str) -> Lib
     nargs = cls.nargs
     if isinstance(nargs, int) and nargs != arity:
         return None
-    if isinstance(nargs, tuple) and (arity < nargs[0] or nargs[1] is not None and arity > nargs[1]):
+    if isinstance(nargs, tuple) and (arity < nargs[0] or (nargs[1] is not None and arity > nargs[1])):
         return None
     qname = QName(namespace, f"{prefix}:{local}")
     signature = XPath31Parser.function_signatures.get((qname, arity))

@@ -1,8 +1,8 @@
 """Function calls of every kind: static, dynamic, partial, by reference, by arrow; and inline functions.
 
-A ``call`` has its arguments as items (None-like ``placeholder`` tokens for ``?``); its ``name`` is the expanded
-name. A ``dynamic`` call has the function expression as its first item. Calls of declared functions are linked by
-``modules.link``; those of the library at once.
+A ``call`` has its arguments as items (None-like ``placeholder`` tokens for ``?``); its ``name`` is the
+expanded name. A ``dynamic`` call has the function expression as its first item. Calls of declared functions
+are linked by ``modules.link``; those of the library at once.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import QName
 
+from clacks.common.errors import QueryError
 from clacks.xquery.bridge import LibraryFunction, find_builtin
 from clacks.xquery.casts import cast_sequence
 from clacks.xquery.conversion import convert, describe
@@ -49,21 +50,25 @@ def call_library(
     function: LibraryFunction, ctx: Context, args: Sequence[Sequence[Any]], static: Any
 ) -> Sequence[Any]:
     """Convert the arguments of a library function, call it and make its result a sequence."""
-    converted: list[Any] = []
-    for index, (value, wanted) in enumerate(zip(args, function.parameters)):
-        value = convert(value, wanted, f"argument {index + 1} of {function.qname.qname}")
-        if function.single[index]:
-            converted.append(value[0] if value else None)
+    converters = function.converters
+    try:
+        if len(args) == 1:
+            converted = [converters[0](args[0])]
         else:
-            converted.append(value)
+            converted = [convert_argument(value) for convert_argument, value in zip(converters, args)]
+    except QueryError as error:
+        if error.code == "XPTY0004" and error.line is None:
+            for index, (value, wanted) in enumerate(zip(args, function.parameters)):
+                convert(value, wanted, f"argument {index + 1} of {function.qname.qname}")
+        raise
     ctx.static = static
     ctx.execution.meter.step(1)
     result = function.call(ctx, *converted)
-    if result is None:
-        return []
-    if isinstance(result, (list, range)):
-        return result
-    return [result]
+    cls = type(result)
+    if cls is list or cls is range:
+        found: Sequence[Any] = result
+        return found
+    return [] if result is None else [result]
 
 
 class LibraryItem(FunctionItem):
@@ -198,6 +203,7 @@ class FunctionCall(Expression):
     arity = 0
     declaration: Any = None
     library: LibraryFunction | None = None
+    local = ""
     constructor = False
     partial = False
 
@@ -222,6 +228,7 @@ class FunctionCall(Expression):
             self.parser.module.wanted_calls.append(self)
         elif is_constructor(self.name, self.arity):
             self.constructor = True
+            self.local = local
         else:
             self.library = find_builtin(uri, local, self.arity)
             if self.library is None:
@@ -244,12 +251,12 @@ class FunctionCall(Expression):
                 )
             ]
         args = [item.run(ctx) for item in self._items]
+        if self.library is not None:
+            return call_library(self.library, ctx, args, self.static)
         if self.declaration is not None:
             result: Sequence[Any] = self.declaration.apply(ctx, args)
             return result
-        if self.library is not None:
-            return call_library(self.library, ctx, args, self.static)
-        return cast_sequence(args[0], split_name(self.name)[1], True, self.static)
+        return cast_sequence(args[0], self.local, True, self.static)
 
 
 def open_or_value(item: Expression, ctx: Context, target: FunctionItem, index: int) -> Sequence[Any] | None:
@@ -275,6 +282,8 @@ class NamedReference(FunctionCall):
         if number.symbol != "(integer)":
             raise parser.unexpected(number, "a number of arguments")
         parser.advance()
+        if number.value > 2**31:
+            raise number.wrong("FOAR0002", "a function of more than 2^31 arguments")
         self.arity = number.value
         self.resolve()
         return self
@@ -329,7 +338,7 @@ class Arrow(Expression):
             name = parser.qname()
             if parser.next_token.symbol != "(":
                 raise parser.unexpected(parser.next_token, "arguments")
-            return FunctionCall.at(name).begin(name, left)
+            return self.checked(FunctionCall.at(name).begin(name, left))
         if following.symbol not in ("$", "("):
             raise parser.unexpected(following, "a function")
         function = parser.advance().nud()
@@ -337,6 +346,13 @@ class Arrow(Expression):
         if parser.next_token.symbol != "(":
             raise parser.unexpected(parser.next_token, "arguments")
         call._items = [function, left, *parse_arguments(parser)]
+        return self.checked(call)
+
+    def checked(self, call: Any) -> Any:
+        """Refuse what only a primary expression may have behind it."""
+        following = self.parser.next_token
+        if following.lbp > self.lbp:
+            raise following.unexpected_here()
         return call
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import (
@@ -16,7 +17,6 @@ from elementpath.datatypes import (
     Base64Binary,
     DayTimeDuration,
     Duration,
-    Float,
     HexBinary,
     QName,
     UntypedAtomic,
@@ -68,7 +68,9 @@ CASTS: dict[str, frozenset[str]] = {
     "QName": TEXT | {"QName"},
     "NOTATION": TEXT | {"QName", "NOTATION"},
 }
-"""Which primitive type (and xs:integer) can be cast to which; strings and untyped values to all but NOTATION."""
+"""Which primitive type (and xs:integer) can be cast to which; strings and untyped values to all but
+NOTATION.
+"""
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -83,7 +85,7 @@ STRING_FORMS = {
     "Name": re.compile(f"[{NAME_START}:][{NAME_CHAR}:]*"),
     "NCName": re.compile(f"[{NAME_START}][{NAME_CHAR}]*"),
 }
-STRING_FORMS.update({name: STRING_FORMS["NCName"] for name in ("ID", "IDREF", "ENTITY")})
+STRING_FORMS.update(dict.fromkeys(("ID", "IDREF", "ENTITY"), STRING_FORMS["NCName"]))
 LIST_ITEMS = {"NMTOKENS": "NMTOKEN", "IDREFS": "IDREF", "ENTITIES": "ENTITY"}
 
 BOUNDS: dict[str, tuple[int | None, int | None]] = {
@@ -104,6 +106,7 @@ BOUNDS: dict[str, tuple[int | None, int | None]] = {
 STATIC = StaticContext()
 
 
+@lru_cache(maxsize=256)
 def base_of(local: str) -> str:
     """Return the type of the casting table that ``local`` is derived from."""
     if local == "error":
@@ -156,7 +159,7 @@ def to_integer(value: Any, local: str) -> int:
     if local == "integer":
         return number
     low, high = BOUNDS[local]
-    if low is not None and number < low or high is not None and number > high:
+    if (low is not None and number < low) or (high is not None and number > high):
         raise invalid(value, local)
     made: int = int.__new__(builtin_atomic_types[f"xs:{local}"], number)
     return made
@@ -277,7 +280,7 @@ def qname_of(text: str, static: Any, *, default: bool = True) -> QName:
     text = text.strip(" \t\r\n")
     prefix, colon, local = text.rpartition(":")
     form = STRING_FORMS["NCName"]
-    if form.fullmatch(local) is None or colon and form.fullmatch(prefix) is None:
+    if form.fullmatch(local) is None or (colon and form.fullmatch(prefix) is None):
         raise failure("FORG0001", f"{text[:60]!r} is no xs:QName")
     if not colon:
         return QName(static.element_namespace if default else "", local)
@@ -356,7 +359,7 @@ class TypeExpression(Expression):
         self._items = [left]
         self.parse_type()
         following = parser.next_token
-        if 60 <= following.lbp <= 63 and following.lbp >= self.lbp:
+        if following.lbp >= self.lbp:
             raise following.unexpected_here()
         return self
 
@@ -401,7 +404,7 @@ class SingleType(TypeExpression):
         uri, local = split_name(name.expand(parser.static.element_namespace))
         if uri == PREFIXES["xs"] and local in ("anyAtomicType", "anySimpleType", "NOTATION"):
             raise name.wrong("XPST0080", f"nothing is cast to {name.value}")
-        if uri != PREFIXES["xs"] or local not in PARENTS and local not in LIST_TYPES:
+        if uri != PREFIXES["xs"] or (local not in PARENTS and local not in LIST_TYPES):
             raise name.wrong("XQST0052", f"there is no simple type {name.value}")
         self.local = local
         if parser.next_token.symbol == "?":
@@ -432,6 +435,3 @@ class Cast(SingleType):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return the value in the type."""
         return cast_sequence(self._items[0].run(ctx), self.local, self.optional, self.static)
-
-
-assert Float

@@ -10,8 +10,8 @@ from elementpath.datatypes import QName, UntypedAtomic
 from clacks.common.errors import QueryBudgetExceeded, QueryError
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal
-from clacks.xquery.conversion import atomize_one, convert
-from clacks.xquery.errors import ERR_NAMESPACE, failure
+from clacks.xquery.conversion import atomize_one, mismatch
+from clacks.xquery.errors import ERR_NAMESPACE
 from clacks.xquery.nodes import split_name
 from clacks.xquery.sequence_types import SequenceType
 from clacks.xquery.tokens import Expression, keyword, token
@@ -171,11 +171,10 @@ class Typeswitch(Keyword):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate the first branch whose type fits."""
         value = self._items[0].run(ctx)
-        for slot, types, result in self.cases:
-            if any(wanted.matches(value) for wanted in types):
-                break
-        else:
-            slot, result = self.default
+        slot, result = next(
+            ((slot, result) for slot, types, result in self.cases if any(t.matches(value) for t in types)),
+            self.default,
+        )
         if slot is not None:
             ctx.frame[slot] = value
         found: Sequence[Any] = result.run(ctx)
@@ -234,7 +233,9 @@ class Quantified(Keyword):
         step = ctx.execution.meter.step
         for item in self._items[index].run(ctx):
             step(1)
-            frame[slot] = [item] if wanted is None else convert([item], wanted, "bound value")
+            if wanted is not None and not wanted.matches([item]):
+                raise mismatch([item], wanted, "bound value")
+            frame[slot] = [item]
             if self.holds(ctx, index + 1) is self.is_some:
                 return self.is_some
         return not self.is_some
@@ -292,13 +293,17 @@ class Try(Keyword):
         return self
 
     def run(self, ctx: Context) -> Sequence[Any]:
-        """Evaluate the body; if it fails, the first handler that takes the error. Budgets are never caught."""
+        """Evaluate the body; if it fails, the first handler that takes the error. Budgets are never
+        caught.
+        """
         depth = ctx.execution.meter.depth
         try:
             return [] if self.body is None else self.body.run(ctx)
         except QueryBudgetExceeded:
             raise
         except QueryError as error:
+            if getattr(error, "uncatchable", False):
+                raise
             ctx.execution.meter.depth = depth
             name = error_name(error)
             for tests, handler, slots in self.handlers:
@@ -367,6 +372,3 @@ class Validate(Expression):
         if parser.next_token.symbol == "(name)" and not parser.is_name("lax", "strict", "type"):
             return None
         raise self.wrong("XQST0075", "validation is not supported")
-
-
-assert failure

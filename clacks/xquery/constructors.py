@@ -1,7 +1,7 @@
 """Construction of nodes: content sequences, namespaces, and the computed constructors (XQuery 3.1, 3.9).
 
-A computed constructor has its content as last item, and the expression of its name before it if the name is not
-written out. Direct constructors are in ``direct`` and build through the same ``Builder``.
+A computed constructor has its content as last item, and the expression of its name before it if the name is
+not written out. Direct constructors are in ``direct`` and build through the same ``Builder``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from clacks.xquery.nodes import (
     Text,
     copy_node,
     expanded,
-    split_name,
 )
 from clacks.xquery.tokens import Expression, keyword, token
 
@@ -102,6 +101,7 @@ class Builder:
         self.pending: list[str] = []
         self.names: set[str] = set()
         self.bound: dict[str, str] = {}
+        self.copied: list[Any] = []
 
     def text(self, text: str) -> None:
         """Add text; adjacent text becomes one node."""
@@ -194,6 +194,16 @@ class Builder:
             item, count = copy_node(item, preserve=self.static.preserve_namespaces)
             self.meter.nodes(count)
         self.add(item)
+        if kind == "element":
+            self.copied.append(item)
+
+    def nested(self, item: Any) -> None:
+        """Add a node of a nested direct constructor: it is no copy, so it inherits and loses no
+        namespaces.
+        """
+        self.has_content = True
+        self.flush()
+        self.add(item)
 
     def attribute(self, attribute: Attribute) -> None:
         """Add an attribute; XQDY0025 if there is one of that name."""
@@ -216,11 +226,6 @@ class Builder:
         target = self.target
         if not prefix and not target.namespace:
             raise failure("XQDY0102", "an element in no namespace cannot have a default namespace")
-        if target.prefix == prefix and target.namespace != uri:
-            if prefix or target.namespace:
-                raise failure(
-                    "XQDY0102", f"prefix {prefix!r} is that of the element and means another namespace"
-                )
         self.bound[prefix] = uri
 
     def finish(self) -> None:
@@ -233,9 +238,8 @@ class Builder:
             if self.static.inherit_namespaces:
                 scope = target.in_scope
                 if scope:
-                    for child in target._children:
-                        if child.kind == "element":
-                            inherit(child, scope)
+                    for child in self.copied:
+                        inherit(child, scope)
 
     def fix_namespaces(self) -> None:
         """Bind the prefixes that element and attributes use (3.9.3.1 and 3.9.4)."""
@@ -303,7 +307,7 @@ def check_name(uri: str, prefix: str, code: str) -> None:
     """Refuse names in the namespace of xmlns, and wrong uses of the prefixes xml and xmlns."""
     if uri == XMLNS or prefix == "xmlns":
         raise failure(code, "no node is named in the namespace of xmlns")
-    if (prefix == "xml") != (uri == XML_NAMESPACE) and (prefix == "xml" or uri == XML_NAMESPACE and prefix):
+    if (prefix == "xml") != (uri == XML_NAMESPACE) and (prefix == "xml" or (uri == XML_NAMESPACE and prefix)):
         raise failure(code, "the prefix xml belongs to its namespace")
 
 
@@ -404,10 +408,8 @@ class ComputedAttribute(Computed):
     """``attribute name { content }``."""
 
     def check_written(self) -> None:
-        """Refuse xmlns."""
+        """Resolve the prefix."""
         self.name.namespace("")
-        if self.name.value == "xmlns":
-            raise self.name.wrong("XQDY0044", "no attribute is named xmlns")
 
     def build(self, ctx: Context) -> Any:
         """Make the attribute."""
@@ -529,7 +531,7 @@ class ComputedNamespace(Computed):
             prefix = self.name.value
         else:
             value = atomize_one(self._items[0].run(ctx), "prefix")
-            if value is None or isinstance(value, (str, UntypedAtomic)) and not str(value):
+            if value is None or (isinstance(value, (str, UntypedAtomic)) and not str(value)):
                 prefix = ""
             else:
                 prefix = ncname_of(value, "XQDY0074", "a prefix")
@@ -538,6 +540,3 @@ class ComputedNamespace(Computed):
             raise failure("XQDY0101", f"prefix {prefix!r} cannot be bound to {uri!r}")
         ctx.execution.meter.nodes(1)
         return Namespace(prefix, uri)
-
-
-assert split_name

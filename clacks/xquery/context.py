@@ -1,8 +1,8 @@
 """The dynamic context: what an expression knows while it runs.
 
 ``Execution`` is what one run of a query shares; ``Context`` is the focus and the frame of one place in it. A
-context is made anew where focus or frame change and is never changed behind the back of somebody who holds it.
-The class follows elementpath's XPathContext as far as its function classes look.
+context is made anew where focus or frame change and is never changed behind the back of somebody who holds
+it. The class follows elementpath's XPathContext as far as its function classes look.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Execution:
         self.resolvers = resolvers or Resolvers()
         self.variables = variables or {}
         self._now = now
+        self._timezone: Timezone | None = None
         self.globals: dict[Any, Any] = {}
         self.documents: dict[str, Any] = {}
         self.caches: dict[str, Any] = {}
@@ -79,14 +80,15 @@ class Execution:
     def now(self) -> datetime.datetime:
         """Return the current time, the same during one run."""
         if self._now is None:
-            self._now = datetime.datetime.now(tz=datetime.timezone.utc)
+            self._now = datetime.datetime.now(tz=datetime.UTC)
         return self._now
 
     @property
     def timezone(self) -> Timezone:
         """Return the implicit timezone."""
-        offset = self.now.utcoffset() or datetime.timedelta(0)
-        return Timezone(offset)
+        if self._timezone is None:
+            self._timezone = Timezone(self.now.utcoffset() or datetime.timedelta(0))
+        return self._timezone
 
 
 class Context(XPathContext):

@@ -4,7 +4,7 @@ function conversion rules (XQuery 3.1, 3.1.5.2)."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,7 @@ from clacks.xquery.sequence_types import (
 LONGEST_CONVERTED_RANGE = 1_000_000
 """Integers of a range that is made into a list because a parameter wants another type."""
 
-__all__ = ["atomize", "atomize_one", "boolean_value", "convert", "string_of_item"]
+__all__ = ["argument_converter", "atomize", "atomize_one", "boolean_value", "convert", "string_of_item"]
 
 
 def atomize(value: Sequence[Any]) -> Sequence[Any]:
@@ -130,6 +130,55 @@ def convert(
     return value
 
 
+def argument_converter(wanted: SequenceType) -> Callable[[Sequence[Any]], Any]:
+    """Return a function that converts an argument of a library function.
+
+    It does what ``convert`` does and gives the item, or None, where the type allows no more than one. The
+    types that most parameters have get a short way.
+    """
+    item_type = wanted.item
+    single = wanted.high == 1
+
+    def convert_any(value: Sequence[Any]) -> Any:
+        converted = convert(value, wanted, "argument")
+        if single:
+            return converted[0] if converted else None
+        return converted
+
+    if isinstance(item_type, AnyItem) and not single and wanted.low == 0:
+        return lambda value: value
+    if not single:
+        return convert_any
+    optional = wanted.low == 0
+    if isinstance(item_type, AtomicType) and item_type.local not in ("float", "double"):
+        local = item_type.local
+        accepted = {cls for cls, name in EXACT.items() if derives_from(name, local)}
+
+        def convert_atomic(value: Sequence[Any]) -> Any:
+            if len(value) == 1 and type(value[0]) in accepted:
+                return value[0]
+            if not value and optional:
+                return None
+            return convert_any(value)
+
+        return convert_atomic
+    if (isinstance(item_type, FunctionTest) and item_type.parameters is not None) or isinstance(
+        item_type, AtomicType
+    ):
+        return convert_any
+    assert item_type is not None
+    matches = item_type.matches
+
+    def convert_item(value: Sequence[Any]) -> Any:
+        if len(value) == 1 and matches(value[0]):
+            return value[0]
+        if not value and optional:
+            return None
+        return convert_any(value)
+
+    return convert_item
+
+
 def mismatch(value: Sequence[Any], wanted: SequenceType, what: str, code: str = "XPTY0004") -> Exception:
     """Make the error for a value that is not of the wanted type."""
     found = (
@@ -150,7 +199,7 @@ def to_atomic_type(value: Sequence[Any], wanted: AtomicType) -> Sequence[Any]:
             raise exceeded(f"a range of {len(value)} integers as {wanted}")
     for item in value:
         name = EXACT.get(type(item)) or type_name(item)
-        if name != local and not derives_from(name, local) or name == "untypedAtomic":
+        if (name != local and not derives_from(name, local)) or name == "untypedAtomic":
             break
     else:
         return value
@@ -189,7 +238,9 @@ def to_double(item: Any) -> float:
 
 
 def coerce_function(item: Any, wanted: FunctionTest) -> Any:
-    """Apply function coercion (3.1.5.3): the result converts arguments and results to the wanted signature."""
+    """Apply function coercion (3.1.5.3): the result converts arguments and results to the wanted
+    signature.
+    """
     if not isinstance(item, FunctionItem):
         raise failure("XPTY0004", f"wanted is {wanted}, found {describe(item)}")
     assert wanted.parameters is not None

@@ -1,7 +1,9 @@
-"""What is read as raw text: direct constructors, pragmas, string constructors (XQuery 3.1, 3.9.1, 3.10, 3.20).
+"""What is read as raw text: direct constructors, pragmas, string constructors (XQuery 3.1, 3.9.1, 3.10,
+3.20).
 
-The scanner works on the source by offsets. At an enclosed expression it lets the parser resume after the brace and
-goes on after the closing one, which the parser has seen but not passed: the text behind it is never read as tokens.
+The scanner works on the source by offsets. At an enclosed expression it lets the parser resume after the
+brace and goes on after the closing one, which the parser has seen but not passed: the text behind it is
+never read as tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from clacks.xquery.constructors import XMLNS, Builder, Constructor, is_fresh, jo
 from clacks.xquery.errors import syntax_failure
 from clacks.xquery.lexer import NAME, NCNAME, Unit
 from clacks.xquery.names import Name
-from clacks.xquery.nodes import XML_NAMESPACE, Attribute, Comment, Element, ProcessingInstruction, expanded
+from clacks.xquery.nodes import XML_NAMESPACE, Attribute, Comment, Element, ProcessingInstruction
 from clacks.xquery.references import resolve_references
 from clacks.xquery.tokens import Expression, token
 
@@ -258,8 +260,8 @@ class DirectElement(Constructor):
     def read_attributes(self, scanner: Scanner) -> None:
         """Read the attributes and bring the namespaces they declare into force.
 
-        A declaration holds for the whole element, for expressions in attributes before it too. So where there are
-        declarations the attributes are read twice, first only to find them.
+        A declaration holds for the whole element, for expressions in attributes before it too. So where
+        there are declarations the attributes are read twice, first only to find them.
         """
         parser = self.parser
         start = scanner.offset
@@ -276,16 +278,10 @@ class DirectElement(Constructor):
         if declared:
             default = declared.pop("", None)
             parser.static = parser.static.inner(declared, default)
-            parser.static.constructed = {
-                p: u
-                for p, u in {
-                    **parser.static.constructed,
-                    **declared,
-                    "": parser.static.constructed.get("", ""),
-                }.items()
-            }
+            constructed = {**parser.static.constructed, **declared}
             if default is not None:
-                parser.static.constructed[""] = default
+                constructed[""] = default
+            parser.static.constructed = constructed
             parser.static.constructed = {p: u for p, u in parser.static.constructed.items() if u}
         if self.has_expressions and (declared or parser.tolerant == 0):
             del module.wanted_calls[marks[0] :]
@@ -458,7 +454,7 @@ class DirectElement(Constructor):
             if isinstance(item, Piece):
                 builder.text(item.value)
             elif isinstance(item, Constructor):
-                builder.node(item.build(ctx), True)
+                builder.nested(item.build(ctx))
             elif item._items:
                 body = item._items[0]
                 builder.sequence(body.run(ctx), is_fresh(body))
@@ -538,6 +534,3 @@ class StringConstructor(Expression):
         )
         ctx.execution.meter.text(len(text))
         return [text]
-
-
-assert expanded

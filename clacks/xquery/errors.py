@@ -1,9 +1,9 @@
 """Failures of a query, made in one place so that each carries a W3C code and a place in the text.
 
-``failure`` is what functions and expressions raise while a query runs; ``syntax_failure`` while it is compiled.
-Both return an exception of ``clacks.common.errors``; the nearest expression that knows its place adds line and
-column (``locate``). An error's code is a local name of the err: namespace (``XPTY0004``), or ``Q{uri}local`` for
-the names that a query makes up itself with ``fn:error``.
+``failure`` is what functions and expressions raise while a query runs; ``syntax_failure`` while it is
+compiled. Both return an exception of ``clacks.common.errors``; the nearest expression that knows its place
+adds line and column (``locate``). An error's code is a local name of the err: namespace (``XPTY0004``), or
+``Q{uri}local`` for the names that a query makes up itself with ``fn:error``.
 """
 
 from __future__ import annotations

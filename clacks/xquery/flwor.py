@@ -1,9 +1,9 @@
 """FLWOR expressions: a chain of generators, one for each clause.
 
-A ``flwor`` token has all expressions of its clauses as items, in the order of the text, the ``return`` expression
-last; ``clauses`` says what they are for. A tuple of the stream is the state of the frame: a clause writes its
-variables into their slots and yields. ``order by`` and ``group by`` must see all tuples first; they save the slots
-that the clauses before them bound, and write them back.
+A ``flwor`` token has all expressions of its clauses as items, in the order of the text, the ``return``
+expression last; ``clauses`` says what they are for. A tuple of the stream is the state of the frame: a
+clause writes its variables into their slots and yields. ``order by`` and ``group by`` must see all tuples
+first; they save the slots that the clauses before them bound, and write them back.
 """
 
 from __future__ import annotations
@@ -107,10 +107,8 @@ class For(Clause):
                     frame[place] = [0]
                 yield
                 continue
-            number = 0
-            for item in value:
+            for number, item in enumerate(value, 1):
                 step(1)
-                number += 1
                 frame[slot] = [item] if wanted is None else checked([item], wanted, f"value of ${self.name}")
                 if place is not None:
                     frame[place] = [number]
@@ -170,9 +168,7 @@ class Count(Clause):
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Number the tuples."""
         frame, slot = ctx.frame, self.slots[0]
-        number = 0
-        for _ in source:
-            number += 1
+        for number, _ in enumerate(source, 1):
             frame[slot] = [number]
             yield
 
@@ -294,7 +290,7 @@ class GroupBy(Clause):
                 if wanted is not None:
                     raise parser.unexpected(parser.next_token, "':='")
                 found = parser.scope.find(name)
-                if found is None or found not in self.saved and found not in self.slots:
+                if found is None or (found not in self.saved and found not in self.slots):
                     raise mark.wrong("XQST0094", f"${name} is not bound by a clause before")
                 slot = found
             self.specs.append((slot, expression, wanted, parse_collation(parser)))
@@ -328,10 +324,15 @@ class GroupBy(Clause):
                 None if key is None else value_key(key, spec[3], timezone)
                 for key, spec in zip(keys, self.specs)
             )
-            for known, values in groups.setdefault(plain, []):
-                if all(same_key(a, b, spec[3], timezone) for a, b, spec in zip(known, keys, self.specs)):
-                    break
-            else:
+            values = next(
+                (
+                    values
+                    for known, values in groups.setdefault(plain, [])
+                    if all(same_key(a, b, spec[3], timezone) for a, b, spec in zip(known, keys, self.specs))
+                ),
+                None,
+            )
+            if values is None:
                 values = {slot: [] for slot in others}
                 groups[plain].append((keys, values))
                 ordered.append((keys, values))

@@ -1,4 +1,6 @@
-"""Functions that look outside, all through resolvers, and those that ask the contexts (F&O 3.1, 14.6, 15, 16.1)."""
+"""Functions that look outside, all through resolvers, and those that ask the contexts (F&O 3.1, 14.6, 15,
+16.1).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ def absolute(ctx: Context, uri: str, code: str) -> str:
             return uri
         base = ctx.static.base_uri
         if base is None:
-            raise failure(code, f"the URI {uri!r} is relative and there is no base URI")
+            raise failure(
+                "FODC0002" if code == "FODC0005" else code,
+                f"the URI {uri!r} is relative and there is no base URI",
+            )
         return urljoin(base, uri)
     except ValueError as error:
         raise failure(code, str(error)) from None

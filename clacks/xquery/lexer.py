@@ -1,9 +1,9 @@
 """From text to lexical units: literals, names, operators. One at a time, from any offset.
 
-A whole QName, EQName or wildcard is one unit. Nothing is a keyword here: ``(name)`` tokens decide by where they
-stand. The lexer never fails: what it cannot read becomes an ``(invalid)`` unit, which is an error only if somebody
-wants it as a token. Raw text (direct constructors, pragmas, string constructors) is read by ``direct`` from the
-source itself, after which the parser resumes here at a new offset.
+A whole QName, EQName or wildcard is one unit. Nothing is a keyword here: ``(name)`` tokens decide by where
+they stand. The lexer never fails: what it cannot read becomes an ``(invalid)`` unit, which is an error only
+if somebody wants it as a token. Raw text (direct constructors, pragmas, string constructors) is read by
+``direct`` from the source itself, after which the parser resumes here at a new offset.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Unit:
 
 
 def skip_space(source: str, offset: int) -> int:
-    """Return the offset after whitespace and (nested) comments; the length plus one if a comment has no end."""
+    """Return the offset after whitespace and (nested) comments; the length plus one if a comment has no
+    end.
+    """
     while True:
         match = SPACE.match(source, offset)
         assert match is not None

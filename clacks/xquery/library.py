@@ -10,10 +10,11 @@ by the function conversion rules (XQuery 3.1, 3.1.5.2) before Python sees them::
 - One decorator may name several arities of one function, one signature each; the Python function takes the
   extra arguments as optional ones.
 - A parameter whose type has no occurrence mark arrives as an item, with ``?`` as an item or None, with ``*``
-  or ``+`` as a sequence (a list, or a ``range`` of integers: never change it, never ask ``isinstance(x, list)``).
-- Items are elementpath's datatypes (str, int, Decimal, float, bool, Float, UntypedAtomic, AnyURI, QName, dates,
-  durations, binaries), nodes (subclasses of elementpath's XPathNode), and function items, maps and arrays
-  (``FunctionItem``, ``XMap``, ``XArray`` of this package).
+  or ``+`` as a sequence (a list, or a ``range`` of integers: never change it, never ask ``isinstance(x,
+  list)``).
+- Items are elementpath's datatypes (str, int, Decimal, float, bool, Float, UntypedAtomic, AnyURI, QName,
+  dates, durations, binaries), nodes (subclasses of elementpath's XPathNode), and function items, maps and
+  arrays (``FunctionItem``, ``XMap``, ``XArray`` of this package).
 - The result is an item, None for the empty sequence, or a sequence.
 - ``ctx`` is the dynamic context (``context.Context``): ``ctx.item`` (None if absent), ``ctx.position``,
   ``ctx.size``, ``ctx.static`` (the static context of the calling expression: namespaces, base URI, default

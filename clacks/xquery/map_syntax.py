@@ -1,8 +1,8 @@
 """Constructors of maps and arrays, and the lookup operator.
 
-A ``map`` has keys and values alternating as items; ``[a, b]`` is an ``array`` of its items' values, ``array {}`` a
-``curly-array`` with one item. A ``?`` lookup has the operand as its first item (none for the unary form) and, if
-the key is an expression, that as the last.
+A ``map`` has keys and values alternating as items; ``[a, b]`` is an ``array`` of its items' values, ``array
+{}`` a ``curly-array`` with one item. A ``?`` lookup has the operand as its first item (none for the unary
+form) and, if the key is an expression, that as the last.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Lookup(Expression):
         parser = self.parser
         found = parser.next_token
         symbol = found.symbol
-        if symbol == "(name)" and found.uri is None and ":" not in found.value or symbol == "(integer)":
+        if (symbol == "(name)" and found.uri is None and ":" not in found.value) or symbol == "(integer)":
             parser.advance()
             self.key = found.value
         elif symbol == "*":

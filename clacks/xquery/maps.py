@@ -1,7 +1,7 @@
 """Maps and arrays: immutable function items.
 
-A map compares keys as ``op:same-key`` does: numbers by their exact value whatever their type, strings, URIs and
-untyped values by code points, dates and times only among themselves and only if both or neither have a
+A map compares keys as ``op:same-key`` does: numbers by their exact value whatever their type, strings, URIs
+and untyped values by code points, dates and times only among themselves and only if both or neither have a
 timezone; NaN is the same key as NaN, and true() is not 1.
 """
 

@@ -1,7 +1,8 @@
 """Modules: what a text declares, and the linking of names to declarations across modules.
 
-Calls and variables are resolved when everything is read, so declarations may come in any order, call one another and
-recur. A global variable is evaluated once in a run, when first asked for; one that needs itself is XQDY0054.
+Calls and variables are resolved when everything is read, so declarations may come in any order, call one
+another and recur. A global variable is evaluated once in a run, when first asked for; one that needs itself
+is XQDY0054.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import QName
 
-from clacks.xquery.conversion import convert
-from clacks.xquery.errors import failure, locate
+from clacks.common.errors import QueryError
+from clacks.xquery.conversion import convert, mismatch
+from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
 from clacks.xquery.nodes import split_name
 from clacks.xquery.scope import Scope
-from clacks.xquery.sequence_types import ANY, SequenceType
+from clacks.xquery.sequence_types import ANY, EXACT, AtomicType, SequenceType, derives_from
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
@@ -35,6 +37,17 @@ class Parameter:
     name: str
     type: SequenceType
     slot: int
+
+    def __post_init__(self) -> None:
+        self.accepted = accepted_classes(self.type)
+
+
+def accepted_classes(wanted: SequenceType) -> frozenset[type]:
+    """Return Python classes of which one item surely is of a type and needs no conversion."""
+    item = wanted.item
+    if not isinstance(item, AtomicType):
+        return frozenset()
+    return frozenset(cls for cls, name in EXACT.items() if derives_from(name, item.local))
 
 
 @dataclass(eq=False)
@@ -64,6 +77,9 @@ class FunctionDeclaration:
     span: tuple[int, int] = (0, 0)
     module: Any = None
 
+    def __post_init__(self) -> None:
+        self.accepted = accepted_classes(self.result)
+
     @property
     def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
         """Return the types of parameters and result."""
@@ -76,9 +92,10 @@ class FunctionDeclaration:
         frame: list[Any] = [None] * self.scope.size
         for parameter, value in zip(self.parameters, args):
             wanted = parameter.type
-            frame[parameter.slot] = (
-                value if wanted is ANY else convert(value, wanted, f"argument ${parameter.name}")
-            )
+            if wanted is ANY or (len(value) == 1 and type(value[0]) in parameter.accepted):
+                frame[parameter.slot] = value
+            else:
+                frame[parameter.slot] = convert(value, wanted, f"argument ${parameter.name}")
         for (_, slot), value in zip(self.scope.captures, captured):
             frame[slot] = value
         if self.body is None:
@@ -90,7 +107,9 @@ class FunctionDeclaration:
             value = self.body.run(ctx.call(frame))
         finally:
             meter.leave()
-        return value if self.result is ANY else convert(value, self.result, "result")
+        if self.result is ANY or (len(value) == 1 and type(value[0]) in self.accepted):
+            return value
+        return convert(value, self.result, "result")
 
 
 class UserFunction(FunctionItem):
@@ -160,8 +179,11 @@ class VariableDeclaration:
         execution.globals[self] = PENDING
         try:
             value = self.evaluate(ctx)
-        except BaseException:
+        except BaseException as error:
             execution.globals.pop(self, None)
+            if isinstance(error, QueryError):
+                # It is the declaration that failed, not the expression that asks: no try catches it.
+                error.uncatchable = True  # type: ignore[attr-defined]
             raise
         execution.globals[self] = value
         return value
@@ -173,8 +195,6 @@ class VariableDeclaration:
         if self.external and self.name in execution.variables:
             value = execution.variables[self.name]
             if wanted is not None and not wanted.matches(value):
-                from clacks.xquery.conversion import mismatch
-
                 raise mismatch(value, wanted, f"value of ${self.name}")
             return list(value)
         if self.value is None:
@@ -189,7 +209,9 @@ class VariableDeclaration:
             value = self.value.run(inner)
         finally:
             execution.meter.leave()
-        return value if wanted is None else convert(value, wanted, f"value of ${self.name}")
+        if wanted is not None and not wanted.matches(value):
+            raise mismatch(value, wanted, f"value of ${self.name}")
+        return value
 
 
 @dataclass(eq=False)
@@ -269,6 +291,3 @@ def link(module: Module) -> None:
         variable.declaration = found
     module.wanted_calls.clear()
     module.wanted_variables.clear()
-
-
-assert locate

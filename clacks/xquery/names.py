@@ -1,7 +1,7 @@
 """Names in a query: how ``(name)`` tokens decide what they are, and how lexical names become expanded ones.
 
-There are no reserved words. A name that stands where an operand may begin looks at the token after it; one that
-stands after an operand is an operator if it is spelt like one.
+There are no reserved words. A name that stands where an operand may begin looks at the token after it; one
+that stands after an operand is an operator if it is spelt like one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clacks.xquery.errors import syntax_failure
 from clacks.xquery.lexer import Unit
 from clacks.xquery.nodes import expanded
+from clacks.xquery.references import resolve_references
 from clacks.xquery.tokens import KEYWORDS, OPERATOR_NAMES, Expression, token
 
 if TYPE_CHECKING:
@@ -19,8 +20,26 @@ if TYPE_CHECKING:
 __all__ = ["RESERVED", "Name", "split_lexical"]
 
 RESERVED = frozenset(
-    "array attribute comment document-node element empty-sequence function if item map namespace-node node "
-    "processing-instruction schema-attribute schema-element switch text typeswitch".split()
+    [
+        "array",
+        "attribute",
+        "comment",
+        "document-node",
+        "element",
+        "empty-sequence",
+        "function",
+        "if",
+        "item",
+        "map",
+        "namespace-node",
+        "node",
+        "processing-instruction",
+        "schema-attribute",
+        "schema-element",
+        "switch",
+        "text",
+        "typeswitch",
+    ]
 )
 """Names that no function may have without a prefix (A.3)."""
 
@@ -77,11 +96,21 @@ class Name(Expression):
     def namespace(self, default: str) -> str:
         """Return the namespace of the name; XPST0081 if its prefix is not declared."""
         if self.uri is not None:
-            return self.uri
+            return self.written_uri()
         prefix, _ = split_lexical(self.value)
         if prefix is None:
             return default
         return self.parser.namespace_of(prefix, self)
+
+    def written_uri(self) -> str:
+        """Return the URI of ``Q{uri}local`` with references resolved; XQST0070 for that of xmlns."""
+        assert self.uri is not None
+        uri = self.uri
+        if "&" in uri:
+            uri = " ".join(resolve_references(uri, self).split())
+        if uri == "http://www.w3.org/2000/xmlns/":
+            raise self.wrong("XQST0070", "no name is in the namespace of xmlns")
+        return uri
 
     @property
     def local(self) -> str:

@@ -1,7 +1,8 @@
 """XDM nodes: the protocol that every node follows, and the nodes that a query constructs.
 
 A constructed node has no lxml behind it: lxml holds neither undeclared prefixes nor documents with text nor
-attributes without an element. Nodes of a document that was parsed are in ``tree`` and follow the same protocol.
+attributes without an element. Nodes of a document that was parsed are in ``tree`` and follow the same
+protocol.
 
 Document order: ``position`` is a tuple, the tree's number followed by the steps down from its root; a node
 knows its ``index`` among its siblings, so nothing is numbered before somebody asks. Namespaces come before

@@ -5,16 +5,18 @@ Every binary operator has its two operands as items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import AbstractQName, AnyURI, UntypedAtomic
 
+from clacks.common.errors import QuerySyntaxError
 from clacks.xquery.arithmetic import OPERATIONS, negate, operand
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal, less
-from clacks.xquery.conversion import atomize, atomize_one, boolean_value, describe, string_of_item
+from clacks.xquery.conversion import atomize, atomize_one, describe, string_of_item
 from clacks.xquery.errors import failure
 from clacks.xquery.nodes import Node
 from clacks.xquery.paths import in_document_order
@@ -78,9 +80,26 @@ class String(Literal):
         super().__init__(parser, unit)
         quote = unit.text[0]
         text = unit.text[1:-1].replace(quote * 2, quote)
-        if "&" in text:
-            text = resolve_references(text, self)
         self.value = text
+        self.failed: QuerySyntaxError | None = None
+        if "&" in text:
+            # A token that was only looked at (in the raw text behind a constructor) must not fail.
+            try:
+                self.value = resolve_references(text, self)
+            except QuerySyntaxError as error:
+                self.failed = error
+
+    def nud(self) -> Any:
+        """Take nothing."""
+        self.text()
+        return self
+
+    def text(self) -> str:
+        """Return the string; the error if a reference in it is wrong."""
+        if self.failed is not None:
+            raise self.failed
+        text: str = self.value
+        return text
 
     @property
     def described(self) -> str:
@@ -127,7 +146,9 @@ class Variable(Expression):
 
 @token("(", lbp=80)
 class Parenthesized(Expression):
-    """``(Expr?)``; the item is the expression, none for the empty sequence. After an operand: a dynamic call."""
+    """``(Expr?)``; the item is the expression, none for the empty sequence. After an operand: a dynamic
+    call.
+    """
 
     def nud(self) -> Any:
         """Parse up to the closing parenthesis."""
@@ -216,11 +237,22 @@ class And(Binary):
         return self._items[0].truth(ctx) and self._items[1].truth(ctx)
 
 
+NATIVE: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
 VALUE_NAMES = {"=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 
 
 def compared(name: str, a: Any, b: Any, collation: Any, timezone: Any) -> bool:
     """Apply a value comparison to two atomic values that are not untyped."""
+    cls = type(a)
+    if cls is type(b) and (cls is int or cls is float):
+        return bool(NATIVE[name](a, b))
     try:
         if name == "eq":
             return equal(a, b, collation, timezone)
@@ -316,6 +348,8 @@ class GeneralComparison(Binary):
         if len(left) == 1 and len(right) == 1:
             a, b = left[0], right[0]
             cls = type(b)
+            if cls is int and type(a) is int:
+                return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
             if cls is str and (type(a) is UntypedAtomic or type(a) is str) and self.codepoints:
                 text = a if type(a) is str else a.value
                 if self.symbol == "=":
@@ -512,5 +546,3 @@ class SetOperation(Binary):
 token("|", lbp=50)(type("Union", (SetOperation,), {"__module__": __name__}))
 named_operator("union", lbp=50)(SetOperation)
 named_operator("intersect", "except", lbp=55)(SetOperation)
-
-assert boolean_value

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from clacks.xquery.casts import STRING_FORMS
 from clacks.xquery.nodes import expanded
+from clacks.xquery.tree import wrap
 
 if TYPE_CHECKING:
     from clacks.xquery.query import Query
@@ -94,5 +96,24 @@ def expand(static: Any, at: Any, word: str) -> str:
 
 
 def parameters_of(query: Query) -> dict[str, Any]:
-    """Return the serialization parameters that a query declares, by name."""
-    return dict(query.module.output)
+    """Return the serialization parameters that a query declares, by name.
+
+    What the prolog says wins over its parameter document.
+
+    Raises:
+        QueryEvaluationError: XQST0119 if there is no such document, XQST0115 or SEPM codes if it is wrong.
+    """
+    from clacks.xquery.serialize import parameters_from_element
+
+    # XQuery 3.1, appendix C.1 leaves the default open; a whole document begins with its declaration.
+    values: dict[str, Any] = {"omit-xml-declaration": "no"}
+    module = query.module
+    if module.parameter_document is not None:
+        uri, at = module.parameter_document
+        resolve = query.resolvers.document
+        found = None if resolve is None else resolve(urljoin(module.static.base_uri or "", uri))
+        if found is None:
+            raise at.wrong("XQST0119", f"there is no document {uri!r} for queries")
+        values.update(parameters_from_element(wrap(found, uri)))
+    values.update(module.output)
+    return values

@@ -1,8 +1,8 @@
 """The parser: Pratt's method on elementpath's XPath31Parser, with a lexer and token classes of our own.
 
-The parser holds what is known while a text is read: the place, the static context (``static``), the scope of local
-variables (``scope``), and the module that is being made. After compiling only tokens, static contexts and the
-module live on. elementpath's own table is never changed: this class has a copy.
+The parser holds what is known while a text is read: the place, the static context (``static``), the scope of
+local variables (``scope``), and the module that is being made. After compiling only tokens, static contexts
+and the module live on. elementpath's own table is never changed: this class has a copy.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Plain(Expression):
     """A token that is only punctuation where it stands."""
 
 
-PUNCTUATION = ") ] } ; :: := # #) : ]`` {".split()
+PUNCTUATION = [")", "]", "}", ";", "::", ":=", "#", "#)", ":", "]``", "{"]
 
 
 class XQueryParser(XPath31Parser):

@@ -1,7 +1,7 @@
 """Path expressions: steps along axes, predicates, ``/``, ``//``, ``!``.
 
-A ``step`` has an axis, a test and its predicates as items; ``/`` has its two operands. ``a//b`` is a path through
-``descendant-or-self::node()``, made one ``descendant`` step where no predicate can count positions.
+A ``step`` has an axis, a test and its predicates as items; ``/`` has its two operands. ``a//b`` is a path
+through ``descendant-or-self::node()``, made one ``descendant`` step where no predicate can count positions.
 
 Results are in document order and without doubles. Sorting is left out where the order is known: the steps
 from one node, and child or attribute steps from nodes of which none is inside another (``peers``).
@@ -111,7 +111,31 @@ AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
 
 REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "ancestor-or-self"})
 KEEP_PEERS = frozenset({"child", "attribute", "self"})
-BOOLEAN = frozenset("= != < <= > >= eq ne lt le gt ge is << >> and or some every instance castable".split())
+BOOLEAN = frozenset(
+    [
+        "=",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "is",
+        "<<",
+        ">>",
+        "and",
+        "or",
+        "some",
+        "every",
+        "instance",
+        "castable",
+    ]
+)
 
 
 @token("step")
@@ -190,8 +214,6 @@ class Step(Expression):
             and test.content is None
         ):
             self.simple_name = expanded(name.namespace, name.local)
-        if test.kind == "namespace":
-            raise self.wrong("XQST0134", "the namespace axis is not supported")
         self.peers = axis in KEEP_PEERS
         return self
 
@@ -249,9 +271,8 @@ def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> list[
     size = len(items)
     if size == 0:
         return []
-    if predicate.symbol == "(integer)":
-        index: int = predicate.value
-        return [items[index - 1]] if 1 <= index <= size else []
+    if predicate.ignores_focus:
+        return picked(items, predicate.run(ctx))
     inner = ctx.focus(None, 0, size)
     step = ctx.execution.meter.step
     out = []
@@ -279,6 +300,17 @@ def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> list[
     return out
 
 
+def picked(items: Sequence[Any], value: Sequence[Any]) -> list[Any]:
+    """Return the items for which a predicate holds that is the same for all of them."""
+    if len(value) == 1:
+        only = value[0]
+        if isinstance(only, NUMERIC) and type(only) is not bool:
+            if (type(only) is float and only != only) or not 1 <= only <= len(items) or only != int(only):
+                return []
+            return [items[int(only) - 1]]
+    return list(items) if boolean_value(value) else []
+
+
 from decimal import Decimal  # noqa: E402
 
 NUMERIC = (int, float, Decimal)
@@ -302,6 +334,8 @@ class KindStep(Step):
     def nud(self) -> Any:
         """Parse the kind test; attribute tests go along the attribute axis."""
         test = parse_kind_test(self.parser, self)
+        if test.kind == "namespace":
+            raise self.wrong("XQST0134", "the namespace axis is not supported")
         return self.to("attribute" if test.kind == "attribute" else "child", test)
 
 
@@ -364,7 +398,25 @@ class Root(Expression):
 
 
 STEP_START = frozenset(
-    {"(name)", "*", "@", "..", ".", "(", "$", "(string)", "(number)", "<", "[", "?", "%", "``["}
+    [
+        "(name)",
+        "*",
+        "@",
+        "..",
+        ".",
+        "(",
+        "$",
+        "(string)",
+        "(integer)",
+        "(decimal)",
+        "(double)",
+        "<",
+        "[",
+        "?",
+        "%",
+        "``[",
+        "(#",
+    ]
 )
 
 
@@ -503,9 +555,6 @@ class Filter(Expression):
         """Evaluate."""
         left, predicate = self._items
         value = left.run(ctx)
-        if predicate.symbol == "(integer)":
-            index = predicate.value
-            return [value[index - 1]] if 1 <= index <= len(value) else []
         return filtered(value, predicate, ctx)
 
 

@@ -1,7 +1,7 @@
 """The prolog and the frame of a module: version, setters, imports, declarations, query body.
 
-The grammar here is fixed, names are read as plain names. Two groups come in order: first setters, namespaces and
-imports, then variables, functions, options and the context item.
+The grammar here is fixed, names are read as plain names. Two groups come in order: first setters, namespaces
+and imports, then variables, functions, options and the context item.
 """
 
 from __future__ import annotations
@@ -35,12 +35,30 @@ RESERVED_NAMESPACES = frozenset(
 )
 
 
+DECLARATIONS = frozenset(
+    [
+        "base-uri",
+        "boundary-space",
+        "construction",
+        "context",
+        "copy-namespaces",
+        "decimal-format",
+        "default",
+        "function",
+        "namespace",
+        "option",
+        "ordering",
+        "variable",
+    ]
+)
+
+
 def parse_annotation(parser: XQueryParser, *, inline: bool = False) -> tuple[str, tuple[Any, ...]]:
     """Parse ``%name(literals)``."""
     mark = parser.advance("%")
     name = parser.qname().expand(ANNOTATIONS)
     values: list[Any] = []
-    if parser.next_token.symbol == "(" and not (inline and False):
+    if parser.next_token.symbol == "(":
         parser.advance()
         while True:
             found = parser.next_token
@@ -77,7 +95,7 @@ class Prolog:
 
     def string(self) -> str:
         """Read a string literal."""
-        text: str = self.parser.advance("(string)").value
+        text: str = self.parser.advance("(string)").text()
         return text
 
     def uri(self) -> str:
@@ -192,7 +210,7 @@ class Prolog:
         from clacks.xquery.lexer import scan
 
         unit = scan(self.parser.source, self.parser.end)
-        return unit.text == "%" or unit.kind == "name"
+        return unit.text == "%" or (unit.kind == "name" and unit.text in DECLARATIONS)
 
     def early(self) -> None:
         """Refuse a setter, namespace or import after the second group has begun."""
@@ -332,12 +350,21 @@ class Prolog:
         """Read the properties of a decimal format."""
         parser = self.parser
         self.once(f"decimal-format {name}", "XQST0111", at)
-        properties = dict(self.static.decimal_formats[None]) if False else {}
+        properties: dict[str, str] = {}
         given: set[str] = set()
-        names = (
-            "decimal-separator grouping-separator infinity minus-sign NaN percent per-mille zero-digit digit "
-            "pattern-separator exponent-separator"
-        ).split()
+        names = [
+            "decimal-separator",
+            "grouping-separator",
+            "infinity",
+            "minus-sign",
+            "NaN",
+            "percent",
+            "per-mille",
+            "zero-digit",
+            "digit",
+            "pattern-separator",
+            "exponent-separator",
+        ]
         while parser.is_name(*names):
             word = parser.advance()
             if word.value in given:
@@ -449,21 +476,29 @@ class Prolog:
             declaration.external = True
             if parser.next_token.symbol == ":=":
                 parser.advance()
-                declaration.value = self.initializer(declaration.scope)
+                declaration.value = self.initializer(declaration.scope, expanded)
         else:
             parser.advance(":=")
-            declaration.value = self.initializer(declaration.scope)
+            declaration.value = self.initializer(declaration.scope, expanded)
         if expanded in self.module.variables:
             raise name.wrong("XQST0049", f"the variable ${name.value} is declared twice")
         self.module.variables[expanded] = declaration
 
-    def initializer(self, scope: Scope) -> Any:
-        """Read the expression of a variable's value, in a frame of its own."""
+    def initializer(self, scope: Scope, name: str | None = None) -> Any:
+        """Read the expression of a variable's value, in a frame of its own; the variable is not in scope
+        there.
+        """
         parser = self.parser
         outer = parser.scope
+        mark = len(self.module.wanted_variables)
         parser.scope = scope
         value = parser.single()
         parser.scope = outer
+        for reference in self.module.wanted_variables[mark:]:
+            if reference.name == name:
+                raise reference.wrong(
+                    "XPST0008", f"${reference.value} is not in scope in its own declaration"
+                )
         return value
 
     def function(self, annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()) -> None:
@@ -474,12 +509,6 @@ class Prolog:
             raise name.wrong("XPST0003", f"{name.value} is no name for a function")
         expanded = name.expand(self.static.function_namespace)
         uri = split_name(expanded)[0]
-        if not uri:
-            raise name.wrong("XQST0060", f"the function {name.value} is in no namespace")
-        if uri in RESERVED_NAMESPACES:
-            raise name.wrong("XQST0045", f"the function {name.value} is in a reserved namespace")
-        self.own_namespace(name, expanded, "function")
-        private = self.visibility(annotations, "XQST0106", name)
         scope = Scope()
         outer = parser.scope
         parser.scope = scope
@@ -495,6 +524,12 @@ class Prolog:
         else:
             body = parser.enclosed()
         parser.scope = outer
+        if not uri:
+            raise name.wrong("XQST0060", f"the function {name.value} is in no namespace")
+        if uri in RESERVED_NAMESPACES:
+            raise name.wrong("XQST0045", f"the function {name.value} is in a reserved namespace")
+        self.own_namespace(name, expanded, "function")
+        private = self.visibility(annotations, "XQST0106", name)
         if external:
             raise name.wrong("XPST0017", f"nobody gives the external function {name.value}")
         declaration = FunctionDeclaration(

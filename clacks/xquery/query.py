@@ -16,7 +16,7 @@ from clacks.xquery.context import Context, Execution, Resolvers
 from clacks.xquery.conversion import boolean_value, mismatch
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
-from clacks.xquery.maps import XArray, XMap
+from clacks.xquery.maps import XMap
 from clacks.xquery.modules import Module, link
 from clacks.xquery.nodes import Node, split_name
 from clacks.xquery.parser import XQueryParser, install
@@ -31,8 +31,8 @@ __all__ = ["ModuleSource", "Query", "compile_query", "to_sequence"]
 install()
 
 ModuleSource = Mapping[str, str | Sequence[str]] | Callable[[str, Sequence[str]], Sequence[Any]]
-"""Where library modules come from: texts by namespace, or a function of namespace and location hints that returns
-texts or pairs (URI, text)."""
+"""Where library modules come from: texts by namespace, or a function of namespace and location hints that
+returns texts or pairs (URI, text)."""
 
 
 def to_sequence(value: object) -> list[Any]:
@@ -106,6 +106,10 @@ class Compiler:
         """Compile a main module and all it imports."""
         module = self.read(text, None, self.base_uri)
         everything = [module, *self.loaded.values()]
+        # All modules of a namespace are seen together, by whatever route they came (4.12.2).
+        for each in everything:
+            for namespace in each.imports:
+                each.imports[namespace] = [m for (uri, _), m in self.loaded.items() if uri == namespace]
         for each in everything:
             check_imports(each)
         for each in everything:
@@ -123,7 +127,7 @@ class Compiler:
         parser = XQueryParser(text.replace("\r\n", "\n").replace("\r", "\n"), static, module)
         parser.meter = self.meter
         try:
-            parse_module(parser, self.load, library=None if namespace is None else True)
+            parse_module(parser, self.load, library=namespace is not None)
         except RecursionError:
             raise QueryBudgetExceeded(BUDGET_CODE, "the query is nested too deeply", source=text) from None
         return module
@@ -320,6 +324,3 @@ def context_item(module: Module, context: Context, item: Any) -> Any:
             if not wanted_type.matches([item]):
                 raise mismatch([item], wanted_type, "context item")
     return item
-
-
-assert XArray

@@ -1,8 +1,8 @@
 """Which variable a name means: local variables become slots of a frame, what is not local is global.
 
 A function body has one frame, a list; every binding in it has a slot of its own, so bindings never overwrite
-each other's values except in their own loop. A function item copies what it captures into its own frame when it
-is called, so that closures keep the values of the moment they were made.
+each other's values except in their own loop. A function item copies what it captures into its own frame when
+it is called, so that closures keep the values of the moment they were made.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sequence types: what they are, whether a value matches, which is a subtype of which.
 
-Types are small frozen objects made by the parser (``types_parser``), never text that is matched again. The function
-conversion rules live in ``conversion``. Occurrence marks are kept as a pair of bounds.
+Types are small frozen objects made by the parser (``types_parser``), never text that is matched again. The
+function conversion rules live in ``conversion``. Occurrence marks are kept as a pair of bounds.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class AtomicType(ItemType):
             if not isinstance(item, (AnyAtomicType, str, int, float, Decimal)):
                 return False
             name = type_name(item)
-        return name == self.local or derives_from(name, self.local) and self.local != "error"
+        return name == self.local or (derives_from(name, self.local) and self.local != "error")
 
     def __str__(self) -> str:
         return f"xs:{self.local}"
@@ -344,7 +344,9 @@ class SequenceType:
         count = len(value)
         if self.item is None:
             return count == 0
-        if count < self.low or self.high is not None and count > self.high:
+        if count == 1:
+            return self.item.matches(value[0])
+        if count < self.low or (self.high is not None and count > self.high):
             return False
         if isinstance(self.item, AnyItem):
             return True
@@ -384,7 +386,7 @@ def is_subtype(a: SequenceType, b: SequenceType) -> bool:
         return a.low > 0 or b.item is None or b.low == 0
     if b.item is None:
         return False
-    if a.low < b.low or b.high is not None and (a.high is None or a.high > b.high):
+    if a.low < b.low or (b.high is not None and (a.high is None or a.high > b.high)):
         return False
     return is_item_subtype(a.item, b.item)
 
@@ -409,7 +411,9 @@ def is_item_subtype(a: ItemType, b: ItemType) -> bool:
             and is_subtype(a.value, b.value)
         )
     if isinstance(a, ArrayTest) and isinstance(b, ArrayTest):
-        return b.member is None or b.member == ANY or a.member is not None and is_subtype(a.member, b.member)
+        return (
+            b.member is None or b.member == ANY or (a.member is not None and is_subtype(a.member, b.member))
+        )
     return False
 
 
@@ -426,9 +430,9 @@ def is_kind_subtype(a: KindTest, b: KindTest) -> bool:
             return False
         if b.name.namespace is not None and (a.name is None or a.name.namespace != b.name.namespace):
             return False
-    if b.annotation is None or b.annotation == "anyType" and (b.nillable or not a.nillable):
+    if b.annotation is None or (b.annotation == "anyType" and (b.nillable or not a.nillable)):
         return True
-    if a.annotation is None or a.nillable and not b.nillable:
+    if a.annotation is None or (a.nillable and not b.nillable):
         return False
     if "untyped" in (a.annotation, b.annotation):
         return a.annotation == b.annotation

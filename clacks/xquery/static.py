@@ -1,8 +1,8 @@
 """The static context: what an expression knows of its surroundings in the text.
 
-Each module has one, and each direct constructor that declares namespaces has a changed copy for what is inside.
-It also stands in for elementpath's parser where one of elementpath's function classes runs: those read namespaces,
-base URI, collation and the like from their parser (``bridge``).
+Each module has one, and each direct constructor that declares namespaces has a changed copy for what is
+inside. It also stands in for elementpath's parser where one of elementpath's function classes runs: those
+read namespaces, base URI, collation and the like from their parser (``bridge``).
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class StaticContext:
         """Accept all variables: they are checked where they are bound."""
 
     def inner(self, declared: dict[str, str], element_namespace: str | None) -> StaticContext:
-        """Return a copy for the inside of a constructor that declares namespaces (an empty URI undeclares)."""
+        """Return a copy for the inside of a constructor that declares namespaces (an empty URI
+        undeclares).
+        """
         twin = copy(self)
         twin.namespaces = {p: u for p, u in {**self.namespaces, **declared}.items() if u}
         if element_namespace is not None:

@@ -1,8 +1,9 @@
 """The base of all tokens of a query, and how names become expressions.
 
-A token is made by the lexer, takes its operands while it is parsed (``nud`` at the start of an expression, ``led``
-after a left operand), and evaluates itself (``run``). Its operands are its items: ``list(token)``. What is no
-expression (names, types, axes) are attributes. Tokens are never changed after the query is compiled.
+A token is made by the lexer, takes its operands while it is parsed (``nud`` at the start of an expression,
+``led`` after a left operand), and evaluates itself (``run``). Its operands are its items: ``list(token)``.
+What is no expression (names, types, axes) are attributes. Tokens are never changed after the query is
+compiled.
 
 ``run(ctx)`` returns a sequence: a list, or a ``range`` of integers. Nobody changes a sequence he was given.
 
@@ -12,7 +13,7 @@ expression (names, types, axes) are attributes. Tokens are never changed after t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from elementpath.xpath_tokens import XPathToken
 
@@ -39,6 +40,42 @@ OPERATOR_NAMES: dict[str, type[Expression]] = {}
 """Operators that are spelt as names."""
 
 
+FOCUS_FREE = frozenset(
+    [
+        "$",
+        "(",
+        ",",
+        "+",
+        "-",
+        "*",
+        "div",
+        "idiv",
+        "mod",
+        "to",
+        "=",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "||",
+        "and",
+        "or",
+        "(integer)",
+        "(decimal)",
+        "(double)",
+        "(string)",
+    ]
+)
+"""Symbols of tokens whose value depends on nothing but their operands and the frame."""
+
+
 class Expression(XPathToken):
     """A token that evaluates itself.
 
@@ -53,6 +90,10 @@ class Expression(XPathToken):
     label = "expression"
     lbp = 0
     parser: XQueryParser
+    value: Any
+    name: Any
+    _items: list[Any]
+    _ignores_focus: bool | None = None
 
     def __init__(self, parser: XQueryParser, unit: Unit) -> None:
         self._items = []
@@ -61,7 +102,7 @@ class Expression(XPathToken):
         self.span = (unit.start, unit.end)
 
     @classmethod
-    def at(cls, other: Expression) -> Expression:
+    def at(cls, other: Expression) -> Self:
         """Make a token of this class in place of ``other``, with its text and place."""
         self = cls.__new__(cls)
         self._items = []
@@ -116,6 +157,14 @@ class Expression(XPathToken):
         """Evaluate and return the item if there is just one, else a list."""
         value = self.run(context)
         return value[0] if len(value) == 1 else list(value)
+
+    @property
+    def ignores_focus(self) -> bool:
+        """Tell whether the value is surely the same for each context item."""
+        known = self._ignores_focus
+        if known is None:
+            known = self._ignores_focus = all(part.symbol in FOCUS_FREE for part in self.walk())
+        return known
 
     def walk(self) -> Iterator[Expression]:
         """Iterate over this token and all below it, without recursion."""

@@ -149,9 +149,7 @@ class TreeElement(Element):
                     nodes[-1].value += text
                 else:
                     nodes.append(Text(text))
-        index = 0
-        for node in nodes:
-            index += 1
+        for index, node in enumerate(nodes, 1):
             node.parent = self
             node.index = index
         return nodes
