@@ -215,8 +215,11 @@ async def test_a_call_goes_to_another_agent_when_the_first_is_killed_before_it_a
 ) -> None:
     async with broker.bus("agent") as bus, broker.bus("ann") as caller:
         async with serving_process(broker.url("agent")) as agent:
+            assert await caller.call("where") == "process"
+            await agent.says("taken where")
             await agent.stop()
             call = asyncio.create_task(caller.call("where"))
+            await asyncio.sleep(0)
             await seen_by_broker(caller)
             await agent.kill()
         await bus.serve({"where": lambda *_: "survivor"})
