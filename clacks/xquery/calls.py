@@ -77,7 +77,7 @@ class LibraryItem(FunctionItem):
     def __init__(self, function: LibraryFunction, ctx: Context, static: Any) -> None:
         super().__init__()
         self.function = function
-        self.context = ctx
+        self.context: Any = ctx
         self.static = static
 
     @property

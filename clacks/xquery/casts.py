@@ -122,6 +122,11 @@ def base_of(local: str) -> str:
         current = parent
 
 
+def derived_class(local: str) -> Any:
+    """Return elementpath's class of a derived type."""
+    return builtin_atomic_types[f"xs:{local}"]
+
+
 def invalid(value: Any, local: str, code: str = "FORG0001") -> Exception:
     """Make the error for a value that has no counterpart in the type."""
     return failure(code, f"{string_of(value)[:60]!r} is no xs:{local}")
@@ -161,7 +166,7 @@ def to_integer(value: Any, local: str) -> int:
     low, high = BOUNDS[local]
     if (low is not None and number < low) or (high is not None and number > high):
         raise invalid(value, local)
-    made: int = int.__new__(builtin_atomic_types[f"xs:{local}"], number)
+    made: int = int.__new__(derived_class(local), number)
     return made
 
 
@@ -200,7 +205,7 @@ def to_string(value: Any, local: str) -> str:
         form = STRING_FORMS.get(local)
         if form is not None and form.fullmatch(text) is None:
             raise invalid(value, local)
-    made: str = str.__new__(builtin_atomic_types[f"xs:{local}"], text)
+    made: str = str.__new__(derived_class(local), text)
     return made
 
 
@@ -385,7 +390,7 @@ class Treat(TypeExpression):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return the operand if it is of the type, else XPDY0050."""
-        value = self._items[0].run(ctx)
+        value: Sequence[Any] = self._items[0].run(ctx)
         if not self.type.matches(value):
             raise mismatch(value, self.type, "operand of treat", "XPDY0050")
         return value

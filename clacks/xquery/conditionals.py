@@ -227,7 +227,7 @@ class Quantified(Keyword):
     def holds(self, ctx: Context, index: int) -> bool:
         """Try the values of one range after the other."""
         if index == len(self.bindings):
-            return self._items[-1].truth(ctx)
+            return bool(self._items[-1].truth(ctx))
         slot, wanted = self.bindings[index]
         frame = ctx.frame
         step = ctx.execution.meter.step
@@ -268,7 +268,7 @@ class Try(Keyword):
             raise parser.unexpected(parser.next_token, "'catch'")
         while parser.is_name("catch"):
             word = parser.advance()
-            tests = []
+            tests: list[Any] = []
             while True:
                 step = Step.at(word)
                 found = parser.next_token

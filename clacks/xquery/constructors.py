@@ -351,7 +351,7 @@ class Computed(Constructor):
     def qname(self, ctx: Context, default: bool, code: str) -> tuple[str, str, str]:
         """Return namespace, prefix and local name."""
         if self.name is not None:
-            uri = self.name.namespace(self.static.element_namespace if default else "")
+            uri = self.name.find_namespace(self.static.element_namespace if default else "")
             check_name(uri, self.name.prefix, code)
             return uri, self.name.prefix, self.name.local
         value = atomize_one(self._items[0].run(ctx), "name")
@@ -386,7 +386,7 @@ class ComputedElement(Computed):
         """Parse."""
         made = super().nud()
         if made is not None and self.name is not None:
-            self.name.namespace(self.static.element_namespace)
+            self.name.find_namespace(self.static.element_namespace)
         return made
 
     def build(self, ctx: Context) -> Any:
@@ -409,7 +409,7 @@ class ComputedAttribute(Computed):
 
     def check_written(self) -> None:
         """Resolve the prefix."""
-        self.name.namespace("")
+        self.name.find_namespace("")
 
     def build(self, ctx: Context) -> Any:
         """Make the attribute."""

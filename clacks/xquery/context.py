@@ -22,18 +22,18 @@ class Resolvers:
 
     Attributes:
         document: Takes an absolute URI, returns an lxml document, or None if there is none.
-        text: Takes an absolute URI and an encoding or None, returns the text or None.
+        text: Takes an absolute URI and an encoding or None, returns the text, or bytes with the encoding that
+            their source declares (or None), or None if there is none.
         collection: Takes an absolute URI (None for the default), returns a sequence of items, or None.
         uri_collection: The same for URIs.
         environment: Environment variables that queries may see.
-        module: Takes a namespace and a location hint, returns the text of a library module or None.
     """
 
     def __init__(
         self,
         *,
         document: Callable[[str], Any] | None = None,
-        text: Callable[[str, str | None], str | None] | None = None,
+        text: Callable[[str, str | None], str | tuple[bytes, str | None] | None] | None = None,
         collection: Callable[[str | None], Any] | None = None,
         uri_collection: Callable[[str | None], Any] | None = None,
         environment: Mapping[str, str] | None = None,
@@ -105,6 +105,8 @@ class Context(XPathContext):
 
     __slots__ = ("execution", "frame", "static")
 
+    item: Any
+
     variables: Any = {}  # noqa: RUF012
     namespaces: Any = {}  # noqa: RUF012
     axis: Any = None
@@ -152,28 +154,28 @@ class Context(XPathContext):
         return twin
 
     @property
-    def root(self) -> Any:
+    def root(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the root of the tree of the context item."""
         item = self.item
         return getattr(item, "root_node", None) if item is not None else None
 
     @property
-    def document(self) -> Any:
+    def document(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the root if it is a document node."""
         root = self.root
         return root if root is not None and root.kind == "document" else None
 
     @property
-    def current_dt(self) -> datetime.datetime:
+    def current_dt(self) -> datetime.datetime:  # type: ignore[override]  # computed when asked for
         """Return the current time of this run."""
         return self.execution.now
 
     @property
-    def timezone(self) -> Any:
+    def timezone(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the implicit timezone."""
         return self.execution.timezone
 
     @property
-    def documents(self) -> Any:
+    def documents(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the documents that were had through resolvers."""
         return self.execution.documents

@@ -479,7 +479,7 @@ class Pragma(Expression):
                 raise parser.unexpected(name, "the name of a pragma")
             if name.uri is None and not name.prefix:
                 raise name.wrong("XPST0081", "the name of a pragma has a prefix")
-            name.namespace("")
+            name.find_namespace("")
             scanner.offset = name.span[1]
             if not scanner.space() and not scanner.at("#)"):
                 raise scanner.wrong("XPST0003", "a space is missing in a pragma")
@@ -494,7 +494,8 @@ class Pragma(Expression):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate the expression."""
-        return self._items[0].run(ctx)
+        value: Sequence[Any] = self._items[0].run(ctx)
+        return value
 
 
 @token("``[")

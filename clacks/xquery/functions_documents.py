@@ -35,7 +35,7 @@ def absolute(ctx: Context, uri: str, code: str) -> str:
     try:
         if urlsplit(uri).scheme:
             return uri
-        base = ctx.static.base_uri
+        base: str | None = ctx.static.base_uri
         if base is None:
             raise failure(
                 "FODC0002" if code == "FODC0005" else code,

@@ -109,7 +109,7 @@ class XMap(FunctionItem):
         entries[same_key(key)] = (key, value)
         return XMap.of_entries(entries)
 
-    def remove(self, keys: Iterable[Any]) -> XMap:
+    def remove(self, keys: Iterable[Any]) -> XMap:  # type: ignore[override]  # a map is no list of operands
         """Return a map without some keys."""
         entries = dict(self.entries)
         for key in keys:

@@ -104,12 +104,12 @@ class FunctionDeclaration:
         meter.step(1)
         meter.enter()
         try:
-            value = self.body.run(ctx.call(frame))
+            result: Sequence[Any] = self.body.run(ctx.call(frame))
         finally:
             meter.leave()
-        if self.result is ANY or (len(value) == 1 and type(value[0]) in self.accepted):
-            return value
-        return convert(value, self.result, "result")
+        if self.result is ANY or (len(result) == 1 and type(result[0]) in self.accepted):
+            return result
+        return convert(result, self.result, "result")
 
 
 class UserFunction(FunctionItem):
@@ -206,12 +206,12 @@ class VariableDeclaration:
             inner.position = inner.size = 1
         execution.meter.enter()
         try:
-            value = self.value.run(inner)
+            result: Sequence[Any] = self.value.run(inner)
         finally:
             execution.meter.leave()
-        if wanted is not None and not wanted.matches(value):
-            raise mismatch(value, wanted, f"value of ${self.name}")
-        return value
+        if wanted is not None and not wanted.matches(result):
+            raise mismatch(result, wanted, f"value of ${self.name}")
+        return result
 
 
 @dataclass(eq=False)

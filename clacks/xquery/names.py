@@ -93,7 +93,7 @@ class Name(Expression):
             raise self.unexpected_here()
         return operator.at(self).led(left)
 
-    def namespace(self, default: str) -> str:
+    def find_namespace(self, default: str) -> str:
         """Return the namespace of the name; XPST0081 if its prefix is not declared."""
         if self.uri is not None:
             return self.written_uri()
@@ -126,7 +126,7 @@ class Name(Expression):
         """Return the expanded name."""
         if self.is_wildcard:
             raise syntax_failure("XPST0003", "a name, not a wildcard", self.parser.source, self.span[0])
-        return expanded(self.namespace(default), self.local)
+        return expanded(self.find_namespace(default), self.local)
 
 
 TOKENS_BY_ROLE: dict[str, Any] = {}

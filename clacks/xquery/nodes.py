@@ -69,6 +69,9 @@ class Node(XPathNode):
     __slots__ = ("_order", "index", "prefix")
 
     kind = ""
+    name: str | None
+    value: Any
+    parent: Any
     children: Any = ()
     attributes: Any = ()
 
@@ -80,7 +83,7 @@ class Node(XPathNode):
         self._order: tuple[int, ...] | None = None
 
     @property
-    def position(self) -> Any:
+    def position(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the place in document order, a tuple that sorts across trees."""
         order = self._order
         if order is None:
@@ -172,7 +175,7 @@ class Document(Node):
         self.uri: str | None = None
 
     @property
-    def children(self) -> Any:
+    def children(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the children."""
         return self._children
 
@@ -219,7 +222,7 @@ class Element(Node):
         self._namespace_nodes: list[Namespace] | None = None
 
     @property
-    def children(self) -> Any:
+    def children(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the children."""
         return self._children
 
@@ -239,7 +242,7 @@ class Element(Node):
         return self.in_scope
 
     @property
-    def namespace_nodes(self) -> list[Namespace]:
+    def namespace_nodes(self) -> list[Namespace]:  # type: ignore[override]  # our own class of nodes
         """Return the namespace nodes, xml among them."""
         if self._namespace_nodes is None:
             pairs = {"xml": XML_NAMESPACE, **self.in_scope}
@@ -261,7 +264,7 @@ class Element(Node):
             own = node.own_base
             if own is not None:
                 relative.append(own.strip())
-            outer = node._base
+            outer: str | None = node._base
             if node.parent is None:
                 break
             node = node.parent

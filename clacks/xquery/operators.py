@@ -221,7 +221,7 @@ class Or(Binary):
 
     def truth(self, ctx: Context) -> bool:
         """Return the boolean."""
-        return self._items[0].truth(ctx) or self._items[1].truth(ctx)
+        return bool(self._items[0].truth(ctx) or self._items[1].truth(ctx))
 
 
 @named_operator("and", lbp=25)
@@ -234,7 +234,7 @@ class And(Binary):
 
     def truth(self, ctx: Context) -> bool:
         """Return the boolean."""
-        return self._items[0].truth(ctx) and self._items[1].truth(ctx)
+        return bool(self._items[0].truth(ctx) and self._items[1].truth(ctx))
 
 
 NATIVE: dict[str, Callable[[Any, Any], Any]] = {
@@ -351,7 +351,7 @@ class GeneralComparison(Binary):
             if cls is int and type(a) is int:
                 return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
             if cls is str and (type(a) is UntypedAtomic or type(a) is str) and self.codepoints:
-                text = a if type(a) is str else a.value
+                text = str(a)
                 if self.symbol == "=":
                     return bool(text == b)
                 if self.symbol == "!=":

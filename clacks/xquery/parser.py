@@ -196,4 +196,4 @@ def install() -> None:
     for symbol in PUNCTUATION:
         if symbol not in TOKENS:
             token(symbol)(type("Plain", (Plain,), {}))
-    XQueryParser.symbol_table.update(TOKENS)  # type: ignore[arg-type]
+    XQueryParser.symbol_table.update(TOKENS)

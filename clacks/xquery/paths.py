@@ -196,7 +196,7 @@ class Step(Expression):
         if name.uri is None and name.value.startswith("*:"):
             namespace = None
         else:
-            namespace = name.namespace(self.parser.static.element_namespace if kind == "element" else "")
+            namespace = name.find_namespace(self.parser.static.element_namespace if kind == "element" else "")
         if local == "*":
             local = None
         return KindTest(kind, NameTest(namespace, local))

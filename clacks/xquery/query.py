@@ -239,7 +239,7 @@ class Query:
             QueryEvaluationError: If the query fails on this document.
             QueryBudgetExceeded: If it costs more than the budget.
         """
-        return self._run(document, variables, boolean_value)
+        return bool(self._run(document, variables, boolean_value))
 
     def evaluate(self, document: Any = None, variables: Mapping[str, object] | None = None) -> list[Any]:
         """Return the result as a list: nodes of the document as lxml objects, constructed nodes as ``Node``,
@@ -251,7 +251,8 @@ class Query:
 
     def sequence(self, document: Any = None, variables: Mapping[str, object] | None = None) -> list[Any]:
         """Return the result as a list of XDM items; nodes are ``Node``."""
-        return self._run(document, variables, list)
+        found: list[Any] = self._run(document, variables, list)
+        return found
 
     def _run(
         self, document: Any, variables: Mapping[str, object] | None, finish: Callable[[Any], Any]

@@ -45,9 +45,12 @@ class TreeDocument(Document):
 
     __slots__ = ("lock", "value")
 
+    value: Any
+    _children: Any
+
     def __init__(self, document: Any, uri: str | None = None) -> None:
         super().__init__(base=uri)
-        self._children = None  # type: ignore[assignment]
+        self._children = None
         self.value = document
         self.uri = uri
         self.lock = Lock()
@@ -58,7 +61,7 @@ class TreeDocument(Document):
         return self.value if isinstance(self.value, etree._Element) else self.value.getroot()
 
     @property
-    def children(self) -> Any:
+    def children(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the children, wrapped on first use."""
         children: Any = self._children
         if children is None:
@@ -103,6 +106,11 @@ class TreeElement(Element):
 
     __slots__ = ("tree", "value")
 
+    value: Any
+    _children: Any
+    _attributes: Any
+    _namespaces: Any
+
     def __init__(self, element: Any, tree: TreeDocument) -> None:
         self.value = element
         self.tree = tree
@@ -110,19 +118,19 @@ class TreeElement(Element):
         self.parent = None
         self.index = 1
         self._order = None
-        self._children = None  # type: ignore[assignment]
-        self._attributes = None  # type: ignore[assignment]
-        self._namespaces = None  # type: ignore[assignment]
+        self._children = None
+        self._attributes = None
+        self._namespaces = None
         self._namespace_nodes = None
         self._base = None
 
     @property
-    def prefix(self) -> Any:
+    def prefix(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the prefix of the name, empty if there is none."""
         return self.value.prefix or ""
 
     @property
-    def children(self) -> Any:
+    def children(self) -> Any:  # type: ignore[override]  # computed when asked for
         """Return the children, wrapped on first use."""
         children: Any = self._children
         if children is None:
