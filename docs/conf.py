@@ -23,6 +23,7 @@ html_show_copyright = False
 
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from clacks.amqp.profiles import PROFILES, FilterTrust, UserTrust
 from clacks.cli.events import content_lines
 from clacks.cli.exits import MEANINGS
 from clacks.cli.main import COMMANDS, app
@@ -33,6 +34,7 @@ def write_all(folder: Path) -> None:
         "cli.md": cli_page(),
         "settings.md": settings_page(),
         "errors.md": errors_page(),
+        "brokers.md": brokers_page(),
     }
     for name, text in pages.items():
         path = folder / name
@@ -176,3 +178,26 @@ def errors_page() -> str:
                 parts[-1] += " " + line.strip().replace("``", "`")
         parts.append("")
     return "\n".join(parts) + "\n"
+
+
+def brokers_page() -> str:
+    parts = [
+        "# Broker profiles\n\nChosen from what the broker says of itself; the setting `profile` overrides it."
+        " How to set brokers up is in [use another broker](../../howto/brokers.md).\n",
+        "| profile | topic of an event type | filters applied by | who speaks |\n|---|---|---|---|",
+    ]
+    for profile in PROFILES.values():
+        address = profile.topic_source.format_map(_Address())
+        filters = "the broker" if profile.xquery is FilterTrust.ECHO else "the receiver"
+        users = "checked" if profile.user_id is UserTrust.VERIFIED else "not checked"
+        parts.append(f"| `{profile.name}` | `{address}` | {filters} | {users} |")
+    parts.append("")
+    parts += [f"`{profile.name}`\n: {profile.advice}\n" for profile in PROFILES.values() if profile.advice]
+    return "\n".join(parts) + "\n"
+
+
+class _Address(dict[str, str]):
+    """What stands in the templates of a profile, for an example."""
+
+    def __missing__(self, key: str) -> str:
+        return {"kind": "PhoneStatus", "all": "org.clacks.event"}.get(key, "org.clacks.event.PhoneStatus")

@@ -25,6 +25,10 @@ def agent(
     queue: Annotated[
         str | None, typer.Option("--queue", metavar="QUEUE", help="Command queue to serve.")
     ] = None,
+    trust_users: Annotated[
+        bool | None,
+        typer.Option("--trust-users", help="Believe who calls on a broker that does not check it."),
+    ] = None,
     events: Events = None,
     state_dir: StateDir = None,
 ) -> None:
@@ -37,7 +41,7 @@ def agent(
     from clacks.cli.events import registry_of
     from clacks.common.settings import Settings
 
-    settings = Settings.load().changed(node=node, queue=queue, state_dir=state_dir)
+    settings = Settings.load().changed(node=node, queue=queue, state_dir=state_dir, trust_users=trust_users)
     bus_at = bus_url(url, settings, password_file=password_file)
     registry = registry_of(settings, events)
 

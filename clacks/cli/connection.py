@@ -68,6 +68,7 @@ def open_bus(url: BusURL, settings: Settings, registry: SchemaRegistry | None = 
         ca=str(settings.ca_file) if settings.ca_file is not None else None,
         profile=settings.profile or None,
         limits=settings.limits,
+        trust_users=settings.trust_users,
     )
 
 

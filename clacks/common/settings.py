@@ -121,6 +121,10 @@ class Settings:
     profile: str = ""
     """Broker profile to use, whatever the broker says of itself."""
 
+    trust_users: bool = False
+    """Whether an agent believes who calls on a broker that does not check it: its operator says that all
+    its users may speak for each other."""
+
     limits: Limits = DEFAULT_LIMITS
     """What one peer may ask for: table ``[limits]``."""
 
@@ -278,6 +282,7 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "queue": _text,
     "workers": _number(1, 1024),
     "profile": _text,
+    "trust_users": _flag,
     "limits": _limits,
 }
 
@@ -286,7 +291,7 @@ def _from_text(key: str, text: str) -> Any:
     """Return the value that a TOML file would have for what the environment says."""
     if key in ("port", "tls_port", "workers"):
         return int(text) if text.isascii() and text.isdigit() else text
-    if key == "anonymous":
+    if key in ("anonymous", "trust_users"):
         return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(
             text.lower(), text
         )

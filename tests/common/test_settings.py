@@ -89,7 +89,13 @@ def test_a_wrong_setting_is_refused_with_file_and_reason(text: str, word: str) -
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("CLACKS_PORT", "x"), ("CLACKS_PORT", "-1"), ("CLACKS_ANONYMOUS", "perhaps"), ("CLACKS_URL", "nowhere")],
+    [
+        ("CLACKS_PORT", "x"),
+        ("CLACKS_PORT", "-1"),
+        ("CLACKS_ANONYMOUS", "perhaps"),
+        ("CLACKS_TRUST_USERS", "2"),
+        ("CLACKS_URL", "nowhere"),
+    ],
 )
 def test_a_wrong_variable_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
