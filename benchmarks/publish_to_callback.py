@@ -133,7 +133,9 @@ def facade_consumer(url: str) -> None:
         current[0].one()
 
     callback: list[Callable[[Any], None]] = [only_count]
-    with AMQPEventConsumer(url, xquery=QUERY, callback=lambda data: callback[0](data)) as consumer:
+    with AMQPEventConsumer(
+        url, xquery=QUERY, callback=lambda data: callback[0](data), limits=LIMITS
+    ) as consumer:
         gc.freeze()
         say(ready=True)
         while task := hear():

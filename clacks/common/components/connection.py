@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from clacks.bus import Bus
 from clacks.common.address import DEFAULT_DOMAIN, BusURL
 from clacks.common.errors import ConnectionLost
+from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.schema import SchemaRegistry, default_registry
 from clacks.net.threads import Lease, background_loop
 
@@ -30,11 +31,13 @@ class Door:
         url: Host, login and domain.
         ca: File with the certificates to trust instead of the system's and the local one.
         registry: The event types.
+        limits: Sizes of messages and queues.
     """
 
     url: BusURL
     ca: str | None
     registry: SchemaRegistry
+    limits: Limits = DEFAULT_LIMITS
 
     @classmethod
     def of(
@@ -44,14 +47,15 @@ class Door:
         domain: str = DEFAULT_DOMAIN,
         ca: str | None = None,
         registry: SchemaRegistry | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> Door:
         """Read a URL; ``domain`` counts if it has none. Raises SettingsError if it is no bus URL."""
         found = BusURL.parse(url, default_domain=domain)
-        return cls(found, ca, registry if registry is not None else default_registry())
+        return cls(found, ca, registry if registry is not None else default_registry(), limits)
 
     def bus(self) -> Bus:
         """Return a new bus, not yet connected."""
-        return Bus(self.url, ca=self.ca, registry=self.registry)
+        return Bus(self.url, ca=self.ca, registry=self.registry, limits=self.limits)
 
 
 class Connection:

@@ -19,6 +19,7 @@ from clacks.common.components.connection import Door
 from clacks.common.components.handover import Handover
 from clacks.common.errors import BusError, ConnectionFailed, ConnectionLost
 from clacks.common.event import Event
+from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.schema import SchemaRegistry
 from clacks.net.threads import background_loop
 
@@ -52,6 +53,7 @@ class AMQPEventConsumer:
         callback: Is called with each event.
         ca: File with the certificates to trust instead.
         registry: The event types; those built in, of plug-ins and of ``CLACKS_EVENTS`` if None.
+        limits: How much may wait for the callback, and the sizes of messages.
 
     Raises:
         SettingsError: The URL is none.
@@ -76,8 +78,10 @@ class AMQPEventConsumer:
         *,
         ca: str | None = None,
         registry: SchemaRegistry | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._feed = _Feed(Door.of(url, domain=domain, ca=ca, registry=registry), callback)
+        door = Door.of(url, domain=domain, ca=ca, registry=registry, limits=limits)
+        self._feed = _Feed(door, callback)
         self._feed.start(xquery)
         self._finalizer = weakref.finalize(self, self._feed.release)
 
