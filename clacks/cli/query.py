@@ -107,9 +107,11 @@ def query(
     from clacks.xquery.serialize import serialize
 
     items = compiled.sequence(document, variables)
-    parameters = parameters_of(compiled) | ({"method": method.value} if method is not None else {})
-    if parameters:
-        output.line(serialize(items, parameters))
+    declared = compiled.module.output
+    if method is not None or declared:
+        # In a terminal an XML declaration is noise, unless somebody asks for it.
+        parameters = {**parameters_of(compiled), "omit-xml-declaration": "yes", **declared}
+        output.line(serialize(items, parameters | ({"method": method.value} if method is not None else {})))
         return
     for text in lines(items):
         output.line(text)

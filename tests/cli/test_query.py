@@ -41,6 +41,9 @@ def test_each_item_is_a_line(run: Callable, file: str, query: str, out: str) -> 
 def test_a_method_serializes_the_whole(run: Callable, file: str) -> None:
     assert run("query", file, "-q", "map{'a': (1 to 1)}", "--method", "json").out == '{"a":1}\n'
     assert run("query", file, "-q", "1, 2, 3", "--method", "text").out == "1 2 3\n"
+    assert run("query", file, "-q", "<a/>", "--method", "xml").out == "<a/>\n"
+    declared = "declare option output:method 'json'; map{'a': true()}"
+    assert run("query", file, "-q", declared).out == '{"a":true}\n'
 
 
 def test_the_query_may_be_in_a_file_and_the_document_come_from_standard_input(
