@@ -57,7 +57,7 @@ _RECORD_METHOD: Final = "recordEvent"
 _RECORD_TIMEOUT: Final = 10.0
 _NOBODY_RECORDS: Final = "no agent on this domain records events"
 _NEW: Final = 'the bus is not started: use "async with" or start()'
-_MOST_OUTLETS: Final = 64  # links for publishing; the one used least recently makes room
+_MOST_OUTLETS: Final = 64  # links for publishing; beyond them the oldest makes room
 
 
 def _local_authority(url: BusURL) -> Path | None:

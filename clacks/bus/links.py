@@ -82,6 +82,7 @@ class Outlet:
         "_settled",
         "_target",
         "_waiters",
+        "_woken",
         "address",
         "kind",
         "refusal",
@@ -109,6 +110,7 @@ class Outlet:
         self._closed = closed
         self._target = target
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._woken = 0
 
     @property
     def credit(self) -> int:
@@ -118,7 +120,7 @@ class Outlet:
     @property
     def contended(self) -> bool:
         """Whether somebody waits already."""
-        return bool(self._waiters)
+        return bool(self._waiters) or self._woken > 0
 
     def open(self) -> None:
         """Open the link if there is a connection and no link yet."""
@@ -146,27 +148,35 @@ class Outlet:
         """
         loop = asyncio.get_running_loop()
         self.open()
-        if self.credit > 0 and not self._waiters:
+        if self.credit > 0 and not self.contended:
             return True
         waiter = loop.create_future()
         self._waiters.append(waiter)
+        outcome: bool | None = None
         try:
             async with asyncio.timeout_at(deadline):
                 await waiter
+            outcome = True
         except TimeoutError:
             return False
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._woken -= 1
+                if outcome is None:  # cancelled in the same turn: the credit is for the next
+                    self.wake()
         return True
 
     def wake(self) -> None:
         """Let as many go on as there is credit for."""
-        free = self.credit
+        # Who was woken and has not had its turn yet has a claim on the credit.
+        free = self.credit - self._woken
         while free > 0 and self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+                self._woken += 1
                 free -= 1
         if self._ready is not None and free > 0:
             self._ready()

@@ -38,7 +38,8 @@ CallHandler: TypeAlias = Callable[[Request, str, str | None], Any | Awaitable[An
 whether that user may speak for others is the handler's question). Returns a JSON value or an awaitable of
 one; raises CommandError to refuse. A plain function runs in a thread, a coroutine function on the loop."""
 
-_RETRY: Final = 1.0
+_RETRY: Final = 1.0  # seconds before a link is asked for again that the broker took away
+_SLOW_RETRY: Final = 30.0
 _MOST_REPLIES: Final = 1000
 _MOST_OUTLETS: Final = 32
 
@@ -368,10 +369,6 @@ class Service:
             ),
         )
 
-    def lost(self, desk: _Desk, error: LinkRefused) -> None:
-        """Note that the broker took a queue away for good."""
-        log.error("a command queue was taken away address=%s reason=%s", desk.address, error)
-
 
 def _failure(error: CommandError, id_: jsonrpc.Id) -> Failure:
     failure = Failure(error.code, error.message, error.data, id_)
@@ -436,13 +433,16 @@ class _Desk:
         error = LinkRefused(event.condition, event.description, self.address)
         if not self.agreed.done():
             self.fail(error)
-        elif permanent(event.condition):
-            self._service.lost(self, error)
-        else:
-            log.warning(
-                "a command queue was taken away, asking again address=%s reason=%s", self.address, error
-            )
-            asyncio.get_running_loop().call_later(_RETRY, self._again)
+            return
+        # Rights come and go; who was once let in asks again, if only now and then.
+        pause = _SLOW_RETRY if permanent(event.condition) else _RETRY
+        log.warning(
+            "a command queue was taken away, asking again in %g s address=%s reason=%s",
+            pause,
+            self.address,
+            error,
+        )
+        asyncio.get_running_loop().call_later(pause, self._again)
 
     def _again(self) -> None:
         if self._receiver is None:
