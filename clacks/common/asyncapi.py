@@ -11,6 +11,9 @@ from clacks.common.schema import SchemaRegistry
 
 __all__ = ["asyncapi_document"]
 
+_BINDINGS: dict[str, Any] = {"amqp1": {}}
+"""AMQP 1.0; the binding has no members yet, so the address says it all."""
+
 _HEADERS = {
     "cloudEvents_specversion": "Always 1.0.",
     "cloudEvents_id": "One event, however often it comes.",
@@ -71,11 +74,13 @@ def asyncapi_document(registry: SchemaRegistry, domain: str, url: BusURL | None 
         document["channels"][kind] = {
             "address": event_address(domain, kind),
             "description": documentation,
+            "bindings": _BINDINGS,
             "messages": {kind: {"$ref": f"#/components/messages/{kind}"}},
         }
     document["channels"]["all"] = {
         "address": event_address(domain),
         "description": "Events of all types that the receiver may read.",
+        "bindings": _BINDINGS,
         "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in kinds},
     }
     for channel in document["channels"]:

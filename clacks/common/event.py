@@ -48,7 +48,7 @@ class EventMaker:
 
     @property
     def registry(self) -> SchemaRegistry:
-        """The event types; those built in, of plug-ins and of ``CLACKS_EVENTS`` unless others were given."""
+        """The event types; those built in, of plug-ins and of the settings unless others were given."""
         if self._registry is None:
             self._registry = default_registry()
         return self._registry

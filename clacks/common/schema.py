@@ -28,6 +28,7 @@ from clacks.common.schema_explain import did_you_mean
 from clacks.common.schema_files import SchemaFile, Signature, closure, join, read_folders, signature_of
 from clacks.common.schema_model import EVENTS_NS, Annotations, ElementDecl
 from clacks.common.schema_type import EventType
+from clacks.common.settings import Settings
 from clacks.common.xmltext import line_of, path_of, read_document
 
 __all__ = ["ENTRY_POINTS", "SchemaRegistry", "builtin_folder", "default_registry"]
@@ -45,9 +46,14 @@ def builtin_folder() -> Path:
 
 @functools.cache
 def default_registry() -> SchemaRegistry:
-    """Return the registry of those who name none: built in, plug-ins, folders of ``CLACKS_EVENTS``."""
-    folders = os.environ.get("CLACKS_EVENTS", "").split(os.pathsep)
-    return SchemaRegistry([Path(folder) for folder in folders if folder])
+    """Return the registry of those who name none: built in, plug-ins, folders of the settings.
+
+    The folders are those of ``events`` in the settings file or of ``CLACKS_EVENTS``.
+
+    Raises:
+        SettingsError: If the settings cannot be used.
+    """
+    return SchemaRegistry(Settings.load().events)
 
 
 @dataclass(frozen=True, slots=True)
