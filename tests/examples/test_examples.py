@@ -30,6 +30,9 @@ class House:
         self.env = environment(home, NODE_PATH=str(NODE_MODULES))
         urls = [line for line in bus.out if line.startswith("amqp://")]
         self.url = urls[0].replace("//", "//admin:secret@")
+        self.tls_url = next(line for line in bus.out if line.startswith("amqps://")).replace(
+            "//", "//admin:secret@"
+        )
         match = re.search(r":(\d+)/", urls[0])
         assert match is not None
         self.port = match[1]
@@ -151,6 +154,22 @@ def test_a_service_with_commands(house: House) -> None:
         ]
         assert service.interrupt() == 0
         assert service.err == []
+
+
+@pytest.mark.net
+@pytest.mark.slow
+def test_the_certificate_of_the_bus_is_verified_by_the_authority_in_the_state_folder(
+    house: House, tmp_path: Path
+) -> None:
+    with house.python("async_receiver.py", house.tls_url) as receiver:
+        receiver.wait_for("listening")
+        assert receiver.interrupt() == 0
+    stranger = environment(tmp_path)
+    with Program(sys.executable, EXAMPLES / "own_event" / "ring.py", house.tls_url, env=stranger) as refused:
+        assert refused.wait() == 1
+        assert refused.err[-1].startswith("clacks.common.errors.ConnectionFailed: ")
+        assert "certificate" in refused.err[-1]
+        assert not any("secret" in line for line in refused.err)
 
 
 def only_event(line: str) -> tuple[str, list[str | None]]:
