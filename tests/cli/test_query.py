@@ -42,7 +42,10 @@ def test_a_method_serializes_the_whole(run: Callable, file: str) -> None:
     assert run("query", file, "-q", "map{'a': (1 to 1)}", "--method", "json").out == '{"a":1}\n'
     assert run("query", file, "-q", "1, 2, 3", "--method", "text").out == "1 2 3\n"
     assert run("query", file, "-q", "<a/>", "--method", "xml").out == "<a/>\n"
-    declared = "declare option output:method 'json'; map{'a': true()}"
+    declared = (
+        "declare namespace output = 'http://www.w3.org/2010/xslt-xquery-serialization';"
+        "declare option output:method 'json'; map{'a': true()}"
+    )
     assert run("query", file, "-q", declared).out == '{"a":true}\n'
 
 
