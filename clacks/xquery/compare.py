@@ -103,6 +103,18 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - DAYS_TO_1970
 
 
+def civil_from_days(days: int) -> tuple[int, int, int]:
+    """Return year (0 is 1 BC), month and day of the day that is ``days`` after 1970-01-01."""
+    days += DAYS_TO_1970
+    era, of_era = divmod(days, 146097)
+    of_era_year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * of_era_year + of_era_year // 4 - of_era_year // 100)
+    shifted = (5 * of_year + 2) // 153
+    day = of_year - (153 * shifted + 2) // 5 + 1
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return of_era_year + era * 400 + (month <= 2), month, day
+
+
 def instant(value: AbstractDateTime, timezone: Any) -> int:
     """Return a date or time as microseconds on the UTC axis (F&O 3.1, 9.4).
 

@@ -7,12 +7,14 @@ only: ISO and AD are the same; for others the output says ``[Calendar: AD]``.
 
 from __future__ import annotations
 
+import datetime
 import re
+import zoneinfo
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from clacks.xquery.compare import days_from_civil
+from clacks.xquery.compare import civil_from_days, days_from_civil
 from clacks.xquery.errors import failure
 from clacks.xquery.format_integer import format_integer, ordinal_suffix, read_digit_picture, script_zero
 
@@ -23,6 +25,10 @@ MONTHS = [
     "November", "December",
 ]  # fmt: skip
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+SHORT_DAYS = {
+    "Monday": ("Mon",), "Tuesday": ("Tues", "Tue"), "Wednesday": ("Wed",),
+    "Thursday": ("Thurs", "Thur", "Thu"), "Friday": ("Fri",), "Saturday": ("Sat",), "Sunday": ("Sun",),
+}  # fmt: skip
 DATE_PARTS = frozenset("YMDdFWwCE")
 TIME_PARTS = frozenset("HhPmsf")
 DEFAULTS = {
@@ -39,7 +45,22 @@ KNOWN_CALENDARS = frozenset(
 MILITARY = "YXWVUTSRQPONZABCDEFGHIKLM"
 """Letters of whole-hour timezones from -12 to +12."""
 
-ZONE_NAMES = {0: "GMT", -300: "EST", -360: "CST", -420: "MST", -480: "PST"}
+ZONE_NAMES = {
+    0: "GMT", 60: "CET", 120: "EET", 330: "IST", 540: "JST", -300: "EST", -360: "CST", -420: "MST",
+    -480: "PST", -540: "AKST", -600: "HST",
+}  # fmt: skip
+"""Names of timezones where the place does not tell."""
+
+COUNTRY_ZONES = {
+    "us": (
+        "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Anchorage",
+        "Pacific/Honolulu",
+    ),
+    "gb": ("Europe/London",), "uk": ("Europe/London",), "ie": ("Europe/Dublin",), "in": ("Asia/Kolkata",),
+    "de": ("Europe/Berlin",), "fr": ("Europe/Paris",), "it": ("Europe/Rome",), "jp": ("Asia/Tokyo",),
+    "ca": ("America/Toronto", "America/Winnipeg", "America/Edmonton", "America/Vancouver", "America/Halifax"),
+    "au": ("Australia/Sydney", "Australia/Adelaide", "Australia/Perth"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +204,16 @@ def format_moment(
         picture: The picture string.
         language: Requested language, or None.
         calendar: What ``check_calendar`` returned.
-        place: Not used but for the timezone names it would choose.
+        place: A country, whose names of timezones are used, or a timezone of the Olson database, into which
+            the value is moved; None or unknown for neither.
 
     Raises:
         QueryEvaluationError: FOFD1340 for a wrong picture, FOFD1350 for a part that the value lacks.
     """
+    moment, zones = placed(moment, place)
     out = []
     for part in read_picture(picture):
-        out.append(part if isinstance(part, str) else write_part(part, moment))
+        out.append(part if isinstance(part, str) else write_part(part, moment, zones))
     text = "".join(out)
     if calendar is not None:
         text = calendar + text
@@ -199,13 +222,67 @@ def format_moment(
     return text
 
 
-def write_part(marker: Marker, moment: Moment) -> str:
+def zone(name: str) -> zoneinfo.ZoneInfo | None:
+    """Return a timezone of the Olson database, None if it is not there."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def placed(moment: Moment, place: str | None) -> tuple[Moment, tuple[str, ...]]:
+    """Move a value to the timezone that ``place`` names; return it with the timezones whose names it may use."""
+    if place is None or moment.offset is None:
+        return moment, ()
+    if "/" not in place:
+        return moment, COUNTRY_ZONES.get(place.strip().lower()[:2], ())
+    target = zone(place.strip())
+    start = as_datetime(moment)
+    if target is None or start is None:
+        return moment, ()
+    local = start.astimezone(target)
+    offset = (local.utcoffset() or datetime.timedelta(0)) // datetime.timedelta(minutes=1)
+    if moment.hour is None:
+        return moment, (place.strip(),)
+    day = (None, None, None) if moment.year is None else (local.year, local.month, local.day)
+    clock = local.hour, local.minute, local.second, moment.microsecond
+    return Moment(*day, *clock, offset), (place.strip(),)
+
+
+def as_datetime(moment: Moment) -> datetime.datetime | None:
+    """Return a moment as Python has it; None for years that Python lacks. A time alone is one of winter."""
+    assert moment.offset is not None
+    year = 2000 if moment.year is None else moment.year
+    day = year, moment.month or 1, moment.day or 1
+    clock = moment.hour or 0, moment.minute or 0, moment.second or 0
+    try:
+        return datetime.datetime(
+            *day, *clock, tzinfo=datetime.timezone(datetime.timedelta(minutes=moment.offset))
+        )
+    except ValueError:
+        return None
+
+
+def zone_name(moment: Moment, zones: tuple[str, ...]) -> str | None:
+    """Return the name of a value's timezone, None if it has none that is known."""
+    start = as_datetime(moment) if zones else None
+    if start is not None:
+        for name in zones:
+            target = zone(name)
+            if target is not None and target.utcoffset(start.replace(tzinfo=None)) == start.utcoffset():
+                found = target.tzname(start.replace(tzinfo=None))
+                if found and found.isalpha():
+                    return found
+    return None if moment.offset is None else ZONE_NAMES.get(moment.offset)
+
+
+def write_part(marker: Marker, moment: Moment, zones: tuple[str, ...]) -> str:
     """Write one component."""
     part = marker.component
     if (part in DATE_PARTS and moment.year is None) or (part in TIME_PARTS and moment.hour is None):
         raise failure("FOFD1350", f"the value has no component {part}")
     if part == "Z" or part == "z":
-        return write_zone(marker, moment.offset)
+        return write_zone(marker, moment, zones)
     if part == "f":
         return write_fraction(marker, moment.microsecond)
     if part in "PCE":
@@ -252,27 +329,16 @@ def number_part(part: str, moment: Moment) -> int:
         return weekday
     if part == "W":
         return week_of(days, weekday, year)
-    # Week in the month: weeks begin on Monday, and the first is the one with the month's first Thursday.
+    # Week in the month: weeks begin on Monday, and the first is the one with the month's first Thursday. Days
+    # before it count with the month before; days at the end go on counting.
     first = days_from_civil(year, month, 1)
-    thursday = days - weekday + 4
-    if thursday < first:
-        return number_of_week_before(first)
-    following = days_from_civil(year + month // 12, month % 12 + 1, 1)
-    if thursday >= following:
-        return 1
-    return (thursday - first) // 7 + 1
-
-
-def number_of_week_before(first: int) -> int:
-    """Return the week of a day that belongs to the month before the one that begins on ``first``."""
-    weekday = (first + 3) % 7 + 1
-    thursday = first - weekday + 4
-    # Its Thursday lies in the month before, which has four or five of them.
-    count = 1
-    while thursday - 7 >= first - 31:
-        thursday -= 7
-        count += 1
-    return min(count, 5)
+    monday = first - (first + 3) % 7
+    if monday + 3 < first:
+        monday += 7
+    if days < monday:
+        thursday = civil_from_days(days - weekday + 4)
+        return (thursday[2] - 1) // 7 + 1
+    return (days - monday) // 7 + 1
 
 
 def week_of(days: int, weekday: int, year: int) -> int:
@@ -298,7 +364,10 @@ def write_name(marker: Marker, name: str) -> str:
     else:
         text = name
     if marker.most is not None and len(text) > marker.most:
-        text = text[: marker.most]
+        most = marker.most
+        # A conventional abbreviation where there is one that fits.
+        shorter = [a for a in SHORT_DAYS.get(name, ()) if len(a) <= most]
+        text = text[: len(shorter[0])] if shorter else text[:most]
     return text.ljust(marker.least)
 
 
@@ -308,8 +377,9 @@ def write_number(marker: Marker, number: int) -> str:
     least, most = marker.least, marker.most
     digit_count = sum(script_zero(c) is not None for c in presentation)
     if not digit_count:
-        text = format_integer(number, presentation + (";o" if ordinal else ""))
-        return text.ljust(least) if presentation in ("w", "W", "Ww") else text.rjust(least)
+        if marker.component == "Y" and most is not None:
+            number %= 10**most
+        return format_integer(number, presentation + (";o" if ordinal else "")).ljust(least)
     if not marker.widths and digit_count + presentation.count("#") > 1:
         # The picture itself sets the width.
         least = digit_count
@@ -365,9 +435,9 @@ def write_fraction(marker: Marker, micros: int) -> str:
     return digits if zero == 0x30 else digits.translate({0x30 + n: zero + n for n in range(10)})
 
 
-def write_zone(marker: Marker, offset: int | None) -> str:
+def write_zone(marker: Marker, moment: Moment, zones: tuple[str, ...]) -> str:
     """Write a timezone (9.8.4.6)."""
-    presentation = marker.presentation
+    presentation, offset = marker.presentation, moment.offset
     if presentation == "Z" and marker.component == "Z":
         if offset is None:
             return "J"
@@ -377,7 +447,7 @@ def write_zone(marker: Marker, offset: int | None) -> str:
     if offset is None:
         return ""
     if presentation in ("N", "n", "Nn"):
-        name = ZONE_NAMES.get(offset)
+        name = zone_name(moment, zones)
         if name is not None:
             return (
                 name.lower() if presentation == "n" else name.capitalize() if presentation == "Nn" else name

@@ -9,31 +9,19 @@ from typing import Any
 
 from elementpath.datatypes import Date, DateTime, DayTimeDuration, Time, Timezone
 
-from clacks.xquery.compare import DAYS_TO_1970, days_from_civil, instant
+from clacks.xquery.compare import civil_from_days, days_from_civil, instant
 from clacks.xquery.context import Context
 from clacks.xquery.errors import failure
 from clacks.xquery.format_date import Moment, check_calendar, format_moment
 from clacks.xquery.library import function
 
-__all__ = ["civil_from_days", "moment_of"]
+__all__ = ["moment_of"]
 
 DAY = 86_400_000_000
 """Microseconds of a day."""
 
 FURTHEST = 2**31
 """Years from 1 AD that a date may lie; beyond it FODT0001."""
-
-
-def civil_from_days(days: int) -> tuple[int, int, int]:
-    """Return year (0 is 1 BC), month and day of the day that is ``days`` after 1970-01-01."""
-    days += DAYS_TO_1970
-    era, of_era = divmod(days, 146097)
-    of_era_year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-    of_year = of_era - (365 * of_era_year + of_era_year // 4 - of_era_year // 100)
-    shifted = (5 * of_year + 2) // 153
-    day = of_year - (153 * shifted + 2) // 5 + 1
-    month = shifted + 3 if shifted < 10 else shifted - 9
-    return of_era_year + era * 400 + (month <= 2), month, day
 
 
 def make(kind: type[Any], local: int, zone: Any) -> Any:

@@ -105,7 +105,7 @@ def uri_collection(ctx: Context, uri: str | None = None) -> Any:
     return [AnyURI(item) for item in found]
 
 
-def text_at(ctx: Context, uri: str, encoding: str | None) -> str:
+def text_at(ctx: Context, uri: str, encoding: str | None, *, xml_only: bool = True) -> str:
     """Return a text that a resolver gives, decoded (F&O 3.1, 14.8.5)."""
     if "#" in uri:
         raise failure("FOUT1170", f"{uri!r} has a fragment")
@@ -126,7 +126,7 @@ def text_at(ctx: Context, uri: str, encoding: str | None) -> str:
         text = decoded(data, declared, encoding)
     text = text.removeprefix("\ufeff")
     ctx.execution.meter.text(len(text))
-    if not all(is_xml_char(ord(char)) for char in set(text)):
+    if xml_only and not all(is_xml_char(ord(char)) for char in set(text)):
         raise failure("FOUT1190", "the text holds characters that XML lacks")
     return text
 

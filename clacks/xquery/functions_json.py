@@ -132,7 +132,7 @@ def parse_json(ctx: Context, text: str | None, options: XMap | None = None) -> A
     "fn:json-doc($href as xs:string?, $options as map(*)) as item()?",
 )
 def json_doc(ctx: Context, href: str | None, options: XMap | None = None) -> Any:
-    return None if href is None else parse(ctx, text_at(ctx, href, None), options)
+    return None if href is None else parse(ctx, text_at(ctx, href, None, xml_only=False), options)
 
 
 class ElementBuilder:
@@ -219,10 +219,7 @@ def json_to_xml(ctx: Context, text: str | None, options: XMap | None = None) -> 
 
 JSON_NUMBER = re.compile(r"[ \t\r\n]*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\r\n]*")
 BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
-KNOWN = {
-    "map": frozenset[str](), "array": frozenset[str](), "number": frozenset[str](), "boolean": frozenset[str](),
-    "null": frozenset[str](), "string": frozenset({"escaped"}),
-}  # fmt: skip
+KNOWN = frozenset({"map", "array", "number", "boolean", "null", "string"})
 ESCAPED_PART = re.compile(r"\\(?:[\"\\/bfnrt]|u[0-9A-Fa-f]{4})|\\|[^\\]+", re.S)
 
 
@@ -254,7 +251,7 @@ class JsonWriter:
         self.meter.step()
         if element.kind != "element" or element.namespace != FN or element.local not in KNOWN:
             raise invalid(f"{element.lexical_name} does not stand for JSON")
-        self.check_attributes(element, in_map)
+        self.check_attributes(element, in_map or depth == 0)
         local = element.local
         if local in ("map", "array"):
             self.container(element, local == "map", depth)
@@ -315,16 +312,16 @@ class JsonWriter:
 
     @staticmethod
     def check_attributes(element: Any, in_map: bool) -> None:
-        """Refuse attributes that the schema of JSON's XML form does not have."""
+        """Refuse attributes that the XML form of JSON does not have."""
         for attribute in element.attributes:
             if attribute.namespace == FN:
                 raise invalid(f"an attribute {attribute.lexical_name}")
             if attribute.namespace:
                 continue
             if attribute.name in ("key", "escaped-key"):
-                if not in_map and element.parent is not None and element.parent.kind == "element":
+                if not in_map:
                     raise invalid(f"{attribute.name} outside of a map")
-            elif attribute.name not in KNOWN[element.local]:
+            elif attribute.name != "escaped":
                 raise invalid(f"an attribute {attribute.name} of {element.local}")
             if attribute.name.startswith("escaped"):
                 flag(element, attribute.name)

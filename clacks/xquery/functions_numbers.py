@@ -296,11 +296,11 @@ class Chain(FunctionItem):
     @property
     def signature(self) -> Any:
         """Return the types of the function."""
-        from clacks.xquery.sequence_types import ANY, MapTest, SequenceType
+        from clacks.xquery.sequence_types import ANY, ANY_ITEM, AtomicType, MapTest, SequenceType
 
         if self.permute:
             return (ANY,), ANY
-        return (), SequenceType(MapTest())
+        return (), SequenceType(MapTest(AtomicType("string"), SequenceType(ANY_ITEM)))
 
     def call(self, ctx: Context, args: Sequence[Sequence[Any]]) -> Sequence[Any]:
         """Return the next generator, or the argument in random order."""

@@ -56,9 +56,11 @@ def remove(ctx: Context, target: Sequence[Any], position: int) -> Sequence[Any]:
     "fn:subsequence($sourceSeq as item()*, $startingLoc as xs:double) as item()*",
     "fn:subsequence($sourceSeq as item()*, $startingLoc as xs:double, $length as xs:double) as item()*",
 )
-def subsequence(ctx: Context, value: Sequence[Any], start: float, length: float = math.inf) -> Sequence[Any]:
+def subsequence(
+    ctx: Context, value: Sequence[Any], start: float, length: float | None = None
+) -> Sequence[Any]:
     first = half_up(start)
-    end = first + half_up(length)
+    end = math.inf if length is None else first + half_up(length)
     if first != first or end != end:
         return []
     low = max(first, 1)
@@ -244,7 +246,9 @@ def extreme(ctx: Context, values: Sequence[Any], uri: str | None, largest: bool)
     if type(values) is range:
         return values[-1] if largest else values[0]
     ctx.execution.meter.step(len(values))
-    items = [str(v) if isinstance(v, AnyURI) else v for v in numbers_of(values)]
+    items = numbers_of(values)
+    if not all(isinstance(v, AnyURI) for v in items):
+        items = [str(v) if isinstance(v, AnyURI) else v for v in items]
     timezone = ctx.execution.timezone
     if all(is_numeric(item) for item in items):
         width = widest(items)

@@ -36,6 +36,8 @@ def is_xml_char(code: int) -> bool:
 
 @function("fn:codepoints-to-string($arg as xs:integer*) as xs:string")
 def codepoints_to_string(ctx: Context, codes: Sequence[int]) -> str:
+    if type(codes) is range and codes and codes[-1] > 0x10FFFF:
+        raise failure("FOCH0001", f"{codes[-1]} is no character of XML")
     ctx.execution.meter.text(len(codes))
     for code in codes:
         if not is_xml_char(code):
@@ -131,12 +133,12 @@ def string_join(ctx: Context, values: Sequence[Any], separator: str = "") -> str
     "fn:substring($sourceString as xs:string?, $start as xs:double) as xs:string",
     "fn:substring($sourceString as xs:string?, $start as xs:double, $length as xs:double) as xs:string",
 )
-def substring(ctx: Context, text: str | None, start: float, length: float = math.inf) -> str:
+def substring(ctx: Context, text: str | None, start: float, length: float | None = None) -> str:
     text = text or ""
     if start != start or length != length:
         return ""
     first = xpath_round(start)
-    end = first + xpath_round(length)
+    end = math.inf if length is None else first + xpath_round(length)
     if end != end:  # -INF and INF
         return ""
     low = max(first, 1)

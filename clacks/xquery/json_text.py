@@ -177,7 +177,7 @@ def utf16(char: str) -> list[int]:
 
 
 def escape_special(text: str) -> str:
-    """Escape what option ``escape`` calls special (F&O 3.1, 17.5.3): control characters, backslash, non-XML."""
+    """Escape what option ``escape`` calls special (17.5.3): control characters, backslash, what XML lacks."""
     return "".join(
         "\\\\"
         if char == "\\"
