@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 SOURCES := clacks tests benchmarks examples docs scripts setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types docs test-brokers qt3
+.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers qt3
 
 help: ## show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -48,6 +48,11 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+bench: setup ## measure; each line says what beside what, in one run
+	$(BIN)/python -m benchmarks.event_maker
+	$(BIN)/python -m benchmarks.broker
+	$(BIN)/python -m benchmarks.publish_to_callback
 
 docs: setup ## build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
