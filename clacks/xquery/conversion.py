@@ -33,6 +33,12 @@ __all__ = ["argument_converter", "atomize", "atomize_one", "boolean_value", "con
 
 def atomize(value: Sequence[Any]) -> Sequence[Any]:
     """Return the atomic values of a sequence (2.4.2)."""
+    if len(value) == 1:
+        item = value[0]
+        if type(item) in EXACT:
+            return value
+        if isinstance(item, Node):
+            return [item.typed_value]
     if type(value) is range:
         return value
     for item in value:

@@ -355,6 +355,11 @@ class Text(Node):
         """Return the text."""
         return self.value
 
+    @property
+    def typed_value(self) -> Any:
+        """Return the text, untyped."""
+        return UntypedAtomic(self.value)
+
 
 class Comment(Text):
     """A comment."""

@@ -14,6 +14,7 @@ from elementpath.datatypes import AbstractQName, AnyURI, UntypedAtomic
 
 from clacks.common.errors import QuerySyntaxError
 from clacks.xquery.arithmetic import OPERATIONS, negate, operand
+from clacks.xquery.casts import cast_atomic
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal, less
 from clacks.xquery.conversion import atomize, atomize_one, describe, string_of_item
@@ -21,6 +22,8 @@ from clacks.xquery.errors import failure
 from clacks.xquery.nodes import Node
 from clacks.xquery.paths import in_document_order
 from clacks.xquery.references import resolve_references
+from clacks.xquery.sequence_types import derives_from, type_name
+from clacks.xquery.static import CODEPOINT
 from clacks.xquery.tokens import Expression, named_operator, token
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Comma", "Literal", "Parenthesized", "Variable", "general_comparison", "value_comparison"]
 
 EMPTY: list[Any] = []
+
+
+STRINGS = frozenset({str, UntypedAtomic})
 
 
 class Literal(Expression):
@@ -280,13 +286,10 @@ def value_comparison(name: str, a: Any, b: Any, collation: Any, timezone: Any) -
 
 def untyped_as(value: UntypedAtomic, other: Any) -> Any:
     """Cast an untyped operand of a general comparison to the type the other one calls for (3.7.2)."""
-    from clacks.xquery.casts import cast_atomic
-    from clacks.xquery.sequence_types import derives_from, type_name
-
     if isinstance(other, (str, UntypedAtomic, AnyURI)):
         return value.value
     if isinstance(other, (int, float, Decimal)) and type(other) is not bool:
-        return cast_atomic(value, "double")
+        return operand(value)
     if isinstance(other, AbstractQName):
         raise failure("XPTY0004", "an untyped value does not compare with a name")
     local = type_name(other)
@@ -332,6 +335,8 @@ class GeneralComparison(Binary):
     def led(self, left: Any) -> Any:
         """Parse the right operand."""
         self.static = self.parser.static
+        self.is_equality = self.symbol in ("=", "!=")
+        self.codepoints = self.static.default_collation == CODEPOINT
         return super().led(left)
 
     def run(self, ctx: Context) -> Sequence[Any]:
@@ -350,20 +355,11 @@ class GeneralComparison(Binary):
             cls = type(b)
             if cls is int and type(a) is int:
                 return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
-            if cls is str and (type(a) is UntypedAtomic or type(a) is str) and self.codepoints:
-                text = str(a)
-                if self.symbol == "=":
-                    return bool(text == b)
-                if self.symbol == "!=":
-                    return bool(text != b)
+            if self.is_equality and cls in STRINGS and type(a) in STRINGS and self.codepoints:
+                return bool((str(a) == str(b)) is (self.symbol == "="))
         return general_comparison(
             VALUE_NAMES[self.symbol], left, right, self.collation, execution.timezone, execution.meter
         )
-
-    @property
-    def codepoints(self) -> bool:
-        """Tell whether strings compare by code points."""
-        return self.static.default_collation.endswith("/collation/codepoint")
 
     @property
     def collation(self) -> Any:
@@ -453,8 +449,6 @@ class Range(Binary):
             if value is None:
                 return EMPTY
             if isinstance(value, UntypedAtomic):
-                from clacks.xquery.casts import cast_atomic
-
                 value = cast_atomic(value, "integer")
             if not isinstance(value, int) or type(value) is bool:
                 raise failure("XPTY0004", f"a range goes from integer to integer, found {describe(value)}")

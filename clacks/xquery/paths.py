@@ -233,10 +233,10 @@ class Step(Expression):
     def from_node(self, node: Any, ctx: Context) -> Sequence[Any]:
         """Go from a node; the result is in document order."""
         axis = self.axis
-        candidates = AXES[axis](node)
+        candidates = node.children if axis == "child" else AXES[axis](node)
         name = self.simple_name
-        kind = self.test.kind
         if name is not None:
+            kind = self.test.kind
             found = [n for n in candidates if n.name == name and n.kind == kind]
         else:
             matches = self.test.matches
