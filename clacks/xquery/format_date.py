@@ -231,7 +231,7 @@ def zone(name: str) -> zoneinfo.ZoneInfo | None:
 
 
 def placed(moment: Moment, place: str | None) -> tuple[Moment, tuple[str, ...]]:
-    """Move a value to the timezone that ``place`` names; return it with the timezones whose names it may use."""
+    """Move a value to the timezone that ``place`` names; return it and the timezones whose names count."""
     if place is None or moment.offset is None:
         return moment, ()
     if "/" not in place:

@@ -384,6 +384,10 @@ class Source:
             levels.append((negative, native, plain, unfolded))
             if not subtract:
                 break
+        for _ in levels[1:]:
+            if not self.text.startswith("]", self.at):
+                raise self.fail("a subtraction must come last in brackets")
+            self.at += 1
         if len(levels) == 1 and not (self.fold and (native or unfolded)):
             inside = "".join(native) + self.write.ranges(union(plain + unfolded))
             return f"[{'^' if negative else ''}{inside}]"
@@ -421,18 +425,15 @@ class Source:
                 return native, plain, unfolded, False
             if text.startswith("-[", self.at) and not first:
                 self.at += 2
-                found = native, plain, unfolded, True
-                self.check_subtraction_end()
-                return found
+                return native, plain, unfolded, True
             if char == "[":
                 raise self.fail("'[' must be escaped in brackets")
+            before = text[self.at - 1]
             low = self.class_char(native, unfolded)
             if low is None:
-                if text.startswith("-", self.at) and text[self.at + 1 : self.at + 2] not in ("]", "[", ""):
-                    raise self.fail("a range needs a character on each side")
+                pass  # a hyphen after it is one: XSD 1.1 has no range from a class
             elif low == 0x2D and char == "-":
-                last = text[self.at : self.at + 1] in ("]", "") or text.startswith("-[", self.at)
-                if not first and not last:
+                if before == "-" and not first:
                     raise self.fail("'-' must be escaped here")
                 plain.append((low, low))
             elif text.startswith("-", self.at) and text[self.at + 1 : self.at + 2] not in ("]", "["):
@@ -449,25 +450,6 @@ class Source:
             else:
                 plain.append((low, low))
             first = False
-
-    def check_subtraction_end(self) -> None:
-        """Find out that the subtracted class ends the class it is in; leave ``at`` where it is."""
-        depth, at, text = 1, self.at, self.text
-        while at < len(text) and depth:
-            if text[at] == "\\":
-                at += 1
-            elif text[at] == "[":
-                depth += 1
-            elif text[at] == "]":
-                depth -= 1
-                if depth == 0:
-                    if text[at + 1 : at + 2] != "]":
-                        raise self.fail("a subtraction must come last in brackets")
-                    # Both brackets are read as one: the inner class then ends the whole expression.
-                    self.text = text[:at] + text[at + 1 :]
-                    return
-            at += 1
-        raise self.fail("the bracket is not closed")
 
     def class_char(self, native: list[str], unfolded: list[Range]) -> int | None:
         """Read one character or escape in brackets; None if it stands for several characters."""
