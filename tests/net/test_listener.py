@@ -436,3 +436,13 @@ def test_the_log_tells_who_came_and_went_and_no_password(caplog):
     assert "listening scheme=amqp" in caplog.text
     assert "connected user=admin" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_small_events_do_not_wait_for_acknowledgements():
+    with serving() as served:
+        peer = RawPeer(served).open()
+        (accepted,) = served.server._sockets
+        assert accepted._transport is not None
+        there = accepted._transport.get_extra_info("socket")
+        assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        peer.close()
