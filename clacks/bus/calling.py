@@ -30,7 +30,7 @@ from clacks.common.errors import (
     LinkRefused,
     ProtocolError,
 )
-from clacks.common.jsonrpc import Failure, Request, Success
+from clacks.common.jsonrpc import Request, Success
 
 __all__ = ["CALL_CONTENT_TYPE", "ON_BEHALF_OF", "Caller"]
 
@@ -67,6 +67,8 @@ class Caller:
         self._outlets: dict[str, Outlet] = {}
         self._receiver: Receiver | None = None
         self._reply_to: str | None = None
+        self._dynamic = True
+        """Whether the broker has not refused to make a node for answers yet."""
         self._closed = False
 
     async def request(self, request: Request, address: str, timeout: float, on_behalf_of: str | None) -> Any:
@@ -215,7 +217,7 @@ class Caller:
         assert profile is not None
         self._reply_to = None
         address = None
-        if not profile.dynamic:
+        if not (profile.dynamic and self._dynamic):
             unique = reply_address(self._line.user or "anonymous", uuid.uuid4().hex)
             address = profile.source(unique, NodeKind.REPLY, self._line.domain)
         self._receiver = connection.open_receiver(ReceiveFrom(address, _REPLY_CREDIT), self)
@@ -241,7 +243,11 @@ class Caller:
 
     def _reply_refused(self, event: LinkClosed) -> None:
         error = LinkRefused(event.condition, event.description, "the node for answers")
-        if event.refused:
+        if event.refused and self._dynamic and event.condition != "amqp:unauthorized-access":
+            # Not every broker that nobody described makes nodes: name one ourselves.
+            self._dynamic = False
+            self._send_waiting()
+        elif event.refused:
             for pending in list(self._pending.values()):
                 self._fail(pending, error)
         else:
@@ -259,14 +265,14 @@ class Caller:
         if pending is None or pending.answer.done():
             log.debug("an answer came that nobody waits for id=%s", message.correlation_id)
             return
+        if isinstance(answer, Request):
+            log.warning("an answer was dropped reason=it is a call")
+            return
         pending.call.step(CallInput.ANSWER)
-        match answer:
-            case Success(result):
-                pending.answer.set_result(result)
-            case Failure():
-                pending.answer.set_exception(answer.error())
-            case _:
-                log.warning("an answer was dropped reason=it is a call")
+        if isinstance(answer, Success):
+            pending.answer.set_result(answer.result)
+        else:
+            pending.answer.set_exception(answer.error())
 
     # -- the connection
 
@@ -274,6 +280,7 @@ class Caller:
         """Send again, on a new connection, what nobody had accepted on the old one."""
         self._receiver = None
         self._reply_to = None
+        self._dynamic = True
         for outlet in self._outlets.values():
             outlet.restore()
         self._send_waiting()
@@ -283,4 +290,6 @@ class Caller:
         self._closed = True
         for pending in list(self._pending.values()):
             pending.call.step(CallInput.REPLY_LOST)
+            if pending.call.doubtful:
+                pending.call.step(CallInput.DEADLINE)
             self._fail(pending, pending.call.failure() or ConnectionLost("the bus was closed"))
