@@ -92,7 +92,7 @@ class EventMaker:
 
     def __getitem__(self, name: str) -> _Build:
         """Return the function for elements of any name, also of names that this class has itself."""
-        return _builder(name, self.registry.is_json(name))
+        return _builder(name, self.registry)
 
     def _type(self, kind: str) -> Any:
         try:
@@ -113,13 +113,14 @@ class EventMaker:
             raise _clearer(root, error) from None
 
 
-def _builder(name: str, json: bool | None) -> _Build:
-    """Return the function that makes elements of one name; ``json``: their text is JSON, or may be (None)."""
+def _builder(name: str, registry: SchemaRegistry) -> _Build:
+    """Return the function that makes elements of one name."""
     tag = f"{{{EVENTS_NS}}}{name}"
     _Element(tag)  # a name that XML does not allow: say so here
 
     def build(*content: Any, **attributes: Any) -> etree._Element:
         element = _Element(tag, nsmap=_NSMAP)
+        json = registry.is_json(name)  # each time: schemas may come
         if len(content) == 1 and not attributes and json is False:
             value = content[0]
             if type(value) is str:

@@ -13,6 +13,7 @@ text stands for; text in base64 (attribute ``enc``) is the text behind it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -129,7 +130,7 @@ def _simple(element: etree._Element, of_type: SimpleType, declared: ElementDecl,
         text = declared.default
     if declared.json:
         try:
-            return json.loads(text, parse_constant=_no_constant)
+            return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         except (ValueError, RecursionError):
             return text  # a schema cannot require JSON; what is none is a text
     return form.read(text, of_type)
@@ -137,6 +138,13 @@ def _simple(element: etree._Element, of_type: SimpleType, declared: ElementDecl,
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number that can be written again")
+    return value
 
 
 def _attributes(element: etree._Element, content: ComplexType, form: Form) -> dict[str, Any]:

@@ -78,7 +78,9 @@ class _Parsers(threading.local):
 _parsers = _Parsers()
 
 
-def read_document(data: bytes | str, limits: Limits = DEFAULT_LIMITS) -> tuple[etree._Element, bytes]:
+def read_document(
+    data: bytes | bytearray | memoryview | str, limits: Limits = DEFAULT_LIMITS
+) -> tuple[etree._Element, bytes]:
     """Parse a document; return its root and its bytes as UTF-8 without byte order mark.
 
     Text (``str``) may carry a declaration that names any encoding: it has none any more. Bytes must be UTF-8.
@@ -88,6 +90,8 @@ def read_document(data: bytes | str, limits: Limits = DEFAULT_LIMITS) -> tuple[e
     """
     if isinstance(data, str):
         data = _text_to_bytes(data)
+    elif type(data) is not bytes:
+        data = bytes(data)  # a bytearray or a view may change or vanish under the event
     if len(data) > limits.message_size:
         raise MalformedEvent(f"{len(data)} bytes, at most {limits.message_size} are read")
     if data.startswith((b"<?xml", _BOM)):

@@ -217,6 +217,15 @@ def test_a_name_that_is_json_in_one_type_only_takes_values_by_their_kind(tmp_pat
     assert maker.Arguments(["a"]).text == '["a"]'
 
 
+def test_elements_that_come_to_hold_json_take_json_values(tmp_path: Path) -> None:
+    maker = EventMaker(SchemaRegistry([tmp_path], plugins=False))
+    assert maker.Value([1, 2]).text == "1 2"
+    json = '<annotation><appinfo><j:json xmlns:j="urn:clacks:annotations"/></appinfo></annotation>'
+    write(tmp_path, Door=simple("Door").replace('type="string"/>', f'type="string">{json}</element>'))
+    assert maker.registry.reload()
+    assert maker.Value([1, 2]).text == "[1,2]"
+
+
 def test_elements_whose_names_are_taken_are_made_by_index() -> None:
     assert e["event"]("x").tag == f"{{{EVENTS_NS}}}event"
     assert e["Event"]().tag == f"{{{EVENTS_NS}}}Event"

@@ -87,6 +87,13 @@ def test_a_byte_order_mark_is_taken_off() -> None:
     assert read_document("\ufeff<a/>")[1] == b"<a/>"
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_other_kinds_of_bytes_are_copied(kind: type) -> None:
+    root, data = read_document(kind(b"<a>x</a>"))
+    assert root.text == "x"
+    assert type(data) is bytes
+
+
 def test_text_may_have_a_declaration_of_any_encoding() -> None:
     root, data = read_document('<?xml version="1.0"\n encoding="ISO-8859-1"?>\n<a>\u00e4</a>')
     assert root.text == "\u00e4"
