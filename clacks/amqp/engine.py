@@ -135,6 +135,11 @@ class Incoming:
         self._receiver = receiver
         self._delivery = delivery
 
+    @property
+    def wanted(self) -> bool:
+        """Whether there is still somebody who waits to hear what became of it."""
+        return self._delivery is not None and self._receiver.alive
+
     def accept(self) -> None:
         """Say that the message is taken."""
         self._finish(_ACCEPTED)

@@ -196,6 +196,12 @@ class Queue:
             if message.expires is not None and now >= message.expires:
                 self._expired(self._take())
                 continue
+            if message.origin is not None and not message.origin.wanted:
+                # Its sender is gone, was never told "accepted", and sends it again when it comes back: two
+                # copies would be two executions, by two agents that know nothing of each other.
+                self._take()
+                self._counts.drop("sender gone", "", self.address)
+                continue
             consumer = self._next(message)
             if consumer is not None:
                 self._send(self._take(), consumer)

@@ -258,6 +258,7 @@ class Bus:
             LinkRefused: The broker does not let this user publish that type.
             CommandRefused: ``stored`` and no agent on this domain records events.
             ConnectionLost: The bus is closed.
+            ValueError, TypeError: A property has a name of CloudEvents' own, or a type that AMQP lacks.
         """
         if type(event) is not Event:
             event = self._event(event)

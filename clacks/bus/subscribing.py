@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 _MOST_KINDS: Final = 32
 """Event types that become a link each; a query that names more reads the topic of all types."""
 _RETRY: Final = 1.0  # seconds before a link is asked for again that the broker took away
+_MOST_BROKEN: Final = 2  # connections that may break while a new link waits for its answer
 _RELOAD: Final = 5.0  # seconds between looks at the schema folders because of unknown types
 
 
@@ -101,6 +102,7 @@ class Subscriber:
         self._variables = 0
         self._reloaded = float("-inf")
         self._failed: set[str] = set()
+        self._broken: dict[tuple[str, str | None], int] = {}
         self._last_warning: dict[str, float] = {}
         self._restored = asyncio.Event()
 
@@ -278,6 +280,28 @@ class Subscriber:
             # One that the broker had not agreed to yet misses nothing that it was promised.
             if part.agreed:
                 subscription.away(since, reason)
+        for tap in list(self._taps):
+            if tap.settled is not None and not tap.settled.done():
+                self._unanswered(tap, reason)
+
+    def _unanswered(self, tap: Tap, reason: str) -> None:
+        """Give a new subscription up when the connection broke again instead of an answer.
+
+        RabbitMQ 3.10 has no better word for who may not read a topic: it resets the connection three seconds
+        later. Asking for ever would break it for everything else on it.
+        """
+        if any(self._parts[subscription].agreed for subscription in tap.subscriptions):
+            return
+        key = (tap.address, tap.query)
+        self._broken[key] = self._broken.get(key, 0) + 1
+        if self._broken[key] >= _MOST_BROKEN:
+            del self._broken[key]
+            words = (
+                f"the connection breaks each time this is asked for, which may mean no right to it: {reason}"
+            )
+            tap.refusal = LinkRefused("amqp:connection:forced", words, tap.address)
+            assert tap.settled is not None
+            tap.settled.set_result(None)
 
     def restore(self) -> None:
         """Open all links again on a new connection; another broker may want other links."""
@@ -307,6 +331,7 @@ class Subscriber:
                 query = self._parts[subscription].query
                 if query is not None and subscription not in self._indexed:
                     self._evaluate(subscription, query)
+        self._broken.pop((tap.address, tap.query), None)
         if tap.settled is not None and not tap.settled.done():
             tap.settled.set_result(None)
         for subscription in tap.subscriptions:

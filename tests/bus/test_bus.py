@@ -696,3 +696,31 @@ async def test_a_call_that_waits_for_an_agent_survives_a_broken_connection_and_i
         assert await call == "done"
         await asyncio.sleep(0.1)
         assert times == 1
+
+
+@scenario
+async def test_a_call_sent_again_after_a_loss_is_not_carried_out_by_two_agents() -> None:
+    times = 0
+
+    async def work(request: Request, user: str, on_behalf_of: str | None) -> str:
+        nonlocal times
+        times += 1
+        return "done"
+
+    async with house() as h:
+        one, two, client = await h.bus("agent1"), await h.bus("agent2"), await h.bus()
+        service = await one.serve(work)
+        await service.close()
+        call = asyncio.ensure_future(client.call("x"))
+        for _ in range(3):
+            await until(lambda: [p for p in client._caller._pending.values() if p.call.state.value == "sent"])
+            h.cut()
+            await until(lambda: client.state is BusState.RECONNECTING)
+            await until(lambda: client.state is BusState.CONNECTED)
+        await until(lambda: one.state is BusState.CONNECTED and two.state is BusState.CONNECTED)
+        # Each copy that is left in the queue goes to another agent.
+        await one.serve(work, workers=1)
+        await two.serve(work, workers=1)
+        assert await call == "done"
+        await asyncio.sleep(0.1)
+        assert times == 1
