@@ -78,11 +78,10 @@ def up(
                 limits=settings.limits,
             )
             agent = Agent(bus, registry, settings, users=users.roles | {serving.LOCAL_AGENT: ("agent",)})
+            # Both watch the same files: the one that reads them first must tell the other.
             agent.on_rights = server.broker.set_rights
             agent.on_schemas = lambda: server.broker.set_registry(registry)
             async with bus, agent:
-                # Both watch the schemas that they share: the one that reads them first must tell the other.
-                agent.on_schemas = lambda: server.broker.set_registry(registry)
                 stopped = serving.stop_event()
                 for url in serving.broker_urls(server, settings):
                     output.line(url)

@@ -19,11 +19,13 @@ from clacks.common.components import AMQPEventConsumer, AMQPEventProducer
 from clacks.common.errors import (
     ConnectionFailed,
     ConnectionLost,
+    LinkRefused,
     LoginRefused,
     QuerySyntaxError,
     SettingsError,
 )
 from clacks.common.event import EventMaker
+from clacks.common.rights import parse_rights
 from tests.common.components.world import World, clacks_threads, wait_for
 
 pytestmark = pytest.mark.net
@@ -278,6 +280,22 @@ def test_a_url_that_is_none_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError) as error:
         AMQPEventConsumer("http://admin:secret@localhost/")
     assert "secret" not in str(error.value)
+
+
+def test_a_subscription_that_the_broker_takes_away_ends_the_waiting_with_the_reason(world: World) -> None:
+    consumer = AMQPEventConsumer(world.url("reader"), callback=print)
+
+    async def forbid() -> None:
+        world.broker.set_rights(parse_rights(""))
+
+    threading.Timer(0.05, world.run, (forbid(),)).start()
+    with pytest.raises(LinkRefused) as error:
+        consumer.join(15)
+    assert error.value.condition == "amqp:unauthorized-access"
+    with pytest.raises(LinkRefused):
+        consumer.join()
+    assert consumer.closed
+    wait_for(lambda: not clacks_threads())
 
 
 @pytest.mark.slow

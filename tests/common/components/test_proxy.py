@@ -152,6 +152,15 @@ def test_del_ends_the_connection(agent_world: World) -> None:
     wait_for(lambda: not clacks_threads() and agent_world.connections() == before)
 
 
+@pytest.mark.slow
+def test_calls_go_on_after_the_broker_came_back(agent_world: World) -> None:
+    with AMQPServiceProxy(agent_world.url()) as proxy:
+        assert proxy.add(1, 2) == 3
+        agent_world.stop()
+        agent_world.start()
+        assert proxy.add(3, 4) == 7
+
+
 def test_a_method_keeps_its_proxy(agent_world: World) -> None:
     add = AMQPServiceProxy(agent_world.url()).add
     assert add(1, 2) == 3
