@@ -27,6 +27,24 @@ from clacks.common.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["Engine", "Head", "Incoming", "Outcome", "Receiver", "SaslLayer", "Sender"]
 
+# The calls of the hot path as names of this module: looking one up in ``lib`` costs half of what it does.
+_pn_delivery: Final = lib.pn_delivery
+_pn_delivery_aborted: Final = lib.pn_delivery_aborted
+_pn_delivery_link: Final = lib.pn_delivery_link
+_pn_delivery_partial: Final = lib.pn_delivery_partial
+_pn_delivery_pending: Final = lib.pn_delivery_pending
+_pn_delivery_readable: Final = lib.pn_delivery_readable
+_pn_delivery_settle: Final = lib.pn_delivery_settle
+_pn_delivery_settled: Final = lib.pn_delivery_settled
+_pn_event_delivery: Final = lib.pn_event_delivery
+_pn_event_type: Final = lib.pn_event_type
+_pn_collector_peek: Final = lib.pn_collector_peek
+_pn_collector_pop: Final = lib.pn_collector_pop
+_pn_link_advance: Final = lib.pn_link_advance
+_pn_link_recv: Final = lib.pn_link_recv
+_pn_link_send: Final = lib.pn_link_send
+_view: Final = ffi.buffer
+
 _DELIVERY: Final = int(lib.PN_DELIVERY)
 _LINK_FLOW: Final = int(lib.PN_LINK_FLOW)
 _ACCEPTED: Final = int(lib.PN_ACCEPTED)
@@ -177,6 +195,7 @@ class Receiver:
     """
 
     __slots__ = (
+        "_batch",
         "_parts",
         "_ptr",
         "_size",
@@ -200,6 +219,7 @@ class Receiver:
         self._parts: list[bytes] = []
         self._size = 0
         self._used = 0
+        self._batch = (window + 1) // 2 if window else _NEVER
 
     def open(self) -> None:
         """Send the attach, with our limit on the message size, and the first credit."""
@@ -256,9 +276,9 @@ class Sender:
         The caller has looked at `credit`.
         """
         ptr = self._ptr
-        delivery = lib.pn_delivery(ptr, _EMPTY_TAG)
-        lib.pn_link_send(ptr, body, len(body))
-        lib.pn_delivery_settle(delivery)
+        delivery = _pn_delivery(ptr, _EMPTY_TAG)
+        _pn_link_send(ptr, body, len(body))
+        _pn_delivery_settle(delivery)
         engine = self.engine
         if not engine.dirty:
             engine.touch()
@@ -283,6 +303,7 @@ class Sender:
             self.engine.touch()
 
 
+_NEVER: Final = 2**63
 _FIRST_BUFFER: Final = 4096  # grows to what one burst needs; an idle connection should cost little
 _LARGEST_BUFFER: Final = 1024 * 1024  # a larger one serves one message and goes
 
@@ -513,14 +534,15 @@ class Engine:
             return
         self._pumping = True
         collector = self._collector_ptr
-        peek, pop, kind_of = lib.pn_collector_peek, lib.pn_collector_pop, lib.pn_event_type
+        peek, pop, kind_of = _pn_collector_peek, _pn_collector_pop, _pn_event_type
+        find_receiver = self._receivers.get
         try:
             while event := peek(collector):
                 kind = kind_of(event)
                 if kind == _DELIVERY:
-                    delivery = lib.pn_event_delivery(event)
-                    link = lib.pn_delivery_link(delivery)
-                    receiver = self._receivers.get(link)
+                    delivery = _pn_event_delivery(event)
+                    link = _pn_delivery_link(delivery)
+                    receiver = find_receiver(link)
                     if receiver is not None:
                         self._delivered(receiver, link, delivery)
                     else:
@@ -541,22 +563,24 @@ class Engine:
             self._pumping = False
 
     def _delivered(self, receiver: Receiver, link: Any, delivery: Any) -> None:
-        if not lib.pn_delivery_readable(delivery):
+        if not _pn_delivery_readable(delivery):
             return  # the sender settled what we have read already
-        if lib.pn_delivery_aborted(delivery):  # and then it is not partial, whatever came before
+        if _pn_delivery_aborted(delivery):  # and then it is not partial, whatever came before
             self._forget_parts(receiver)
-            lib.pn_link_advance(link)
-            lib.pn_delivery_settle(delivery)
-            self._replenish(receiver, link)
+            _pn_link_advance(link)
+            _pn_delivery_settle(delivery)
+            receiver._used += 1
+            if receiver._used >= receiver._batch:
+                self._replenish(receiver, link)
             return
-        size = lib.pn_delivery_pending(delivery)
+        size = _pn_delivery_pending(delivery)
         if size:
             buffer = self._buffer if size <= self._room else self._larger(size)
-            lib.pn_link_recv(link, buffer, size)
-            body = ffi.buffer(buffer, size)[:]
+            _pn_link_recv(link, buffer, size)
+            body = _view(buffer, size)[:]
         else:
             body = b""
-        if lib.pn_delivery_partial(delivery):
+        if _pn_delivery_partial(delivery):
             receiver._parts.append(body)
             receiver._size += size
             self._partial += size
@@ -576,15 +600,19 @@ class Engine:
         if len(body) > self.limits.message_size:
             self._too_large(receiver)
             return
-        lib.pn_link_advance(link)
-        if lib.pn_delivery_settled(delivery):
-            lib.pn_delivery_settle(delivery)
-            self._replenish(receiver, link)
+        _pn_link_advance(link)
+        if _pn_delivery_settled(delivery):
+            _pn_delivery_settle(delivery)
+            receiver._used += 1
+            if receiver._used >= receiver._batch:
+                self._replenish(receiver, link)
             self.head.on_message(receiver, body, None)
         else:
             incoming = Incoming(receiver, delivery)
             receiver.unsettled.add(incoming)
-            self._replenish(receiver, link)
+            receiver._used += 1
+            if receiver._used >= receiver._batch:
+                self._replenish(receiver, link)
             self.head.on_message(receiver, body, incoming)
 
     def _forget_parts(self, receiver: Receiver) -> None:
@@ -593,11 +621,8 @@ class Engine:
         receiver._size = 0
 
     def _replenish(self, receiver: Receiver, link: Any) -> None:
-        if receiver.window:
-            receiver._used += 1
-            if receiver._used * 2 >= receiver.window:
-                lib.pn_link_flow(link, receiver._used)
-                receiver._used = 0
+        lib.pn_link_flow(link, receiver._used)
+        receiver._used = 0
 
     def _too_large(self, receiver: Receiver) -> None:
         self._forget_parts(receiver)

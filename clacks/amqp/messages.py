@@ -208,6 +208,9 @@ class Envelope:
         return now + self.ttl / 1000 if ends is None else min(ends, now + self.ttl / 1000)
 
 
+_PLAIN_DATA: Final = (b"\x00\x53\x75\xa0", b"\x00\x53\x75\xb0")
+
+
 def open_envelope(data: bytes) -> Envelope:
     """Read the outside of a message; of its body only the size.
 
@@ -217,8 +220,10 @@ def open_envelope(data: bytes) -> Envelope:
     end = len(data)
     envelope = Envelope(data)
     # Only one data section, as a producer of plain bytes sends it: nothing to read.
-    if end > 4 and data.startswith(b"\x00\x53\x75\xa0") and data[4] == end - 5:
-        return envelope
+    if data.startswith(_PLAIN_DATA) and end > 8:
+        size = data[4] + 5 if data[3] == 0xA0 else int.from_bytes(data[4:8], "big") + 8
+        if size == end:
+            return envelope
     at = last = 0
     while at < end:
         start = at

@@ -324,8 +324,12 @@ class Broker:
         Raises:
             Refused: If it is no message, or its user-id is not the login.
         """
-        envelope = envelope or self.check_envelope(raw, user)
-        self.topics.publish(name.address, envelope.raw, envelope.expires(self.now))
+        if envelope is None:
+            envelope = self.check_envelope(raw, user)
+        expires = None
+        if envelope.ttl is not None or envelope.absolute_expiry_time is not None:
+            expires = envelope.expires(self.now)
+        self.topics.publish(name.address, envelope.raw, expires)
         if incoming is not None:
             incoming.accept()
 
@@ -337,7 +341,8 @@ class Broker:
         Raises:
             Refused: As `take_opaque`, or if the queue is full.
         """
-        envelope = envelope or self.check_envelope(raw, user)
+        if envelope is None:
+            envelope = self.check_envelope(raw, user)
         queue.put(envelope.raw, envelope.expires(self.now), incoming, self.now)
 
     def take_event(self, name: Name, user: str, raw: bytes, incoming: Incoming | None) -> None:

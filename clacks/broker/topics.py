@@ -250,14 +250,11 @@ class Group:
         """Whether nobody is left."""
         return not self.plain and self.index is None
 
-    def deliver(self, raw: bytes, expires: float | None, content: Content) -> None:
-        """Offer a message to all whose filter lets it through."""
-        for subscription in self.plain:
-            subscription.offer(raw, expires)
-        if self.index is not None:
-            for matched in self._matching(content):
-                assert isinstance(matched, Subscription)
-                matched.offer(raw, expires)
+    def deliver_matching(self, raw: bytes, expires: float | None, content: Content) -> None:
+        """Offer a message to those whose filter lets it through."""
+        for matched in self._matching(content):
+            assert isinstance(matched, Subscription)
+            matched.offer(raw, expires)
 
     def _matching(self, content: Content) -> set[Hashable]:
         index = self.index
@@ -344,10 +341,12 @@ class TopicTree:
         groups = self._routes.get(topic)
         if groups is None:
             groups = self._route(topic)
-        if groups:
-            content = content or Content(raw)
-            for group in groups:
-                group.deliver(raw, expires, content)
+        for group in groups:
+            for subscription in group.plain:
+                subscription.offer(raw, expires)
+            if group.index is not None:
+                content = content or Content(raw)
+                group.deliver_matching(raw, expires, content)
 
     def forget_routes(self) -> None:
         """Ask the groups again what they may see: rights have changed."""

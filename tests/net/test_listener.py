@@ -397,7 +397,7 @@ def test_a_login_whose_password_changes_is_disconnected_and_the_others_stay():
         joe.run(lambda: joe.closed)
         assert joe.closed is not None
         assert joe.closed[0] == "amqp:unauthorized-access"
-        assert [connection.user for connection in served.broker.connections] == ["admin"]
+        until(lambda: [connection.user for connection in served.broker.connections] == ["admin"])
         served.credentials = Credentials({})
         admin.run(lambda: admin.closed)
         admin.close()
