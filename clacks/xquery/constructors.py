@@ -316,6 +316,7 @@ class Computed(Constructor):
 
     Attributes:
         name: Name token if the name is written out, else None: then the first item is its expression.
+        written: Namespace, prefix and local name of a name that is written out.
         content: The expression of the content, or None.
     """
 
@@ -333,6 +334,8 @@ class Computed(Constructor):
                 if parser.next_token.is_wildcard or scan(parser.source, parser.end).text != "{":
                     return None
                 self.name = parser.qname()
+                default = self.static.element_namespace if self.symbol == "element" else ""
+                self.written = self.name.find_namespace(default), self.name.prefix, self.name.local
                 self.check_written()
             else:
                 self._items.append(parser.enclosed(optional=False))
@@ -351,9 +354,9 @@ class Computed(Constructor):
     def qname(self, ctx: Context, default: bool, code: str) -> tuple[str, str, str]:
         """Return namespace, prefix and local name."""
         if self.name is not None:
-            uri = self.name.find_namespace(self.static.element_namespace if default else "")
-            check_name(uri, self.name.prefix, code)
-            return uri, self.name.prefix, self.name.local
+            uri, prefix, local = self.written
+            check_name(uri, prefix, code)
+            return uri, prefix, local
         value = atomize_one(self._items[0].run(ctx), "name")
         if isinstance(value, AbstractQName):
             found: Any = value
@@ -382,13 +385,6 @@ class Computed(Constructor):
 class ComputedElement(Computed):
     """``element name { content }``."""
 
-    def nud(self) -> Any:
-        """Parse."""
-        made = super().nud()
-        if made is not None and self.name is not None:
-            self.name.find_namespace(self.static.element_namespace)
-        return made
-
     def build(self, ctx: Context) -> Any:
         """Make the element."""
         uri, prefix, local = self.qname(ctx, True, "XQDY0096")
@@ -406,10 +402,6 @@ class ComputedElement(Computed):
 @token("attribute")
 class ComputedAttribute(Computed):
     """``attribute name { content }``."""
-
-    def check_written(self) -> None:
-        """Resolve the prefix."""
-        self.name.find_namespace("")
 
     def build(self, ctx: Context) -> Any:
         """Make the attribute."""

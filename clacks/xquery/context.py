@@ -14,6 +14,8 @@ from typing import Any
 from elementpath.datatypes import Timezone
 from elementpath.xpath_context import XPathContext
 
+from clacks.xquery.budget import Meter
+
 __all__ = ["Context", "Execution", "Resolvers"]
 
 
@@ -75,6 +77,11 @@ class Execution:
         self.documents: dict[str, Any] = {}
         self.caches: dict[str, Any] = {}
         self.root = root
+
+    def again(self) -> Execution:
+        """Return a new execution of the same query with the same inputs and a full budget."""
+        twin = Execution(Meter(self.meter.budget), self.resolvers, self.variables, self._now)
+        return twin
 
     @property
     def now(self) -> datetime.datetime:

@@ -70,10 +70,11 @@ def skip_space(source: str, offset: int) -> int:
         if not source.startswith("(:", offset):
             return offset
         depth = 0
+        begin = offset
         while True:
             mark = COMMENT.search(source, offset)
             if mark is None:
-                return len(source) + 1
+                return -begin - 1
             offset = mark.end()
             depth += 1 if mark.group() == "(:" else -1
             if depth == 0:
@@ -84,8 +85,10 @@ def scan(source: str, offset: int) -> Unit:
     """Return the unit at or after ``offset``."""
     start = skip_space(source, offset)
     size = len(source)
+    if start < 0:
+        return Unit("invalid", "", -start - 1, size)
     if start >= size:
-        return Unit("end" if start == size else "invalid", "", min(start, size), size)
+        return Unit("end", "", size, size)
     match = UNIT.match(source, start)
     if match is None:
         return Unit("invalid", source[start], start, start + 1)

@@ -101,6 +101,8 @@ class XQueryParser(XPath31Parser):
         if symbols and current.symbol not in symbols:
             raise self.unexpected(current, " or ".join(repr(s) for s in symbols))
         self.token = current
+        if self.meter is not None:
+            self.meter.step(1)
         unit = scan(self.source, self.end)
         self.end = unit.end
         self.next_token = self.make(unit)
@@ -119,12 +121,7 @@ class XQueryParser(XPath31Parser):
         """Parse an expression whose operators bind tighter than ``rbp``: 0 for Expr, 5 for ExprSingle."""
         self.nesting += 1
         if self.nesting > MAX_NESTING:
-            raise syntax_failure(
-                "XPST0003",
-                f"expressions nested deeper than {MAX_NESTING}",
-                self.source,
-                self.next_token.span[0],
-            )
+            self.check_nesting(self.next_token.span[0])
         current = self.advance()
         self.min_bp = rbp
         left = current.nud()

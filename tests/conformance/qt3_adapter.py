@@ -18,37 +18,14 @@ from clacks.xquery import Resolvers, compile_query
 from clacks.xquery.budget import Meter, QueryBudget
 from clacks.xquery.context import Execution
 from clacks.xquery.conversion import boolean_value, string_of_item
-from clacks.xquery.nodes import Node
+from clacks.xquery.output import parameters_of
 from clacks.xquery.query import Query
-try:
-    from clacks.xquery.output import parameters_of
-    from clacks.xquery.serialize import serialize
-except ImportError:
-    from xml.sax.saxutils import escape, quoteattr
-    def parameters_of(q): return {}
-    def markup(n):
-        k=n.kind
-        if k=='document': return ''.join(map(markup,n.children))
-        if k=='text': return escape(n.value)
-        if k=='comment': return f'<!--{n.value}-->'
-        if k=='processing-instruction': return f'<?{n.name} {n.value}?>'
-        if k=='element':
-            par=n.parent
-            above=par.in_scope if par is not None and par.kind=='element' else {}
-            ns=''.join(f' xmlns{":" if p else ""}{p}={quoteattr(u)}' for p,u in n.in_scope.items() if above.get(p)!=u)
-            if '' in above and '' not in n.in_scope: ns+=' xmlns=""'
-            at=''.join(f' {a.lexical_name}={quoteattr(a.value)}' for a in n.attributes)
-            return f'<{n.lexical_name}{ns}{at}>'+''.join(map(markup,n.children))+f'</{n.lexical_name}>'
-        raise EngineError('SENR0001')
-    def serialize(items, params):
-        out=[]; at=False
-        for i in items:
-            if isinstance(i, Node): out.append(markup(i)); at=False
-            else: out.append((' ' if at else '')+escape(string_of_item(i))); at=True
-        return ''.join(out)
+from clacks.xquery.serialize import serialize
 from clacks.xquery.tree import TreeDocument, wrap
 
-BUDGET = QueryBudget(steps=10**9, nodes=3_000_000, string_bytes=2**28, depth=1000, integer_bits=2**16, seconds=4)
+BUDGET = QueryBudget(
+    steps=10**9, nodes=3_000_000, string_bytes=2**28, depth=1000, integer_bits=2**16, seconds=4
+)
 NAMES = {"j": "http://www.w3.org/2005/xpath-functions"}
 
 
@@ -133,17 +110,26 @@ class Engine(EngineBase):
         def collection(uri):
             found = collections.get(uri or "")
             if found is None and uri is not None:
-                found = next((c for u, c in collections.items() if urljoin(env.base_uri or "", u) == uri), None)
+                found = next(
+                    (c for u, c in collections.items() if urljoin(env.base_uri or "", u) == uri), None
+                )
             if found is None:
                 return None
-            return [*(self._doc(s) for s in found.sources), *(x for q in found.queries for x in self._select(q, env))]
+            return [
+                *(self._doc(s) for s in found.sources),
+                *(x for q in found.queries for x in self._select(q, env)),
+            ]
 
         def uri_collection(uri):
             found = collections.get(uri or "")
             return None if found is None else [s.uri for s in found.sources]
 
         return Resolvers(
-            document=document, text=text, collection=collection, uri_collection=uri_collection, environment=ENVIRON
+            document=document,
+            text=text,
+            collection=collection,
+            uri_collection=uri_collection,
+            environment=ENVIRON,
         )
 
     @staticmethod
@@ -221,6 +207,3 @@ class Engine(EngineBase):
             return serialize(result, parameters_of(self.last[1]))
         except QueryError as exc:
             raise error(exc) from None
-
-
-assert Node
