@@ -7,11 +7,9 @@ import importlib.metadata
 import logging
 import os
 import platform
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -19,17 +17,18 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, LinkClosed, Opened
+from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, Opened
 from clacks.amqp.eventmessage import EventEncoder
-from clacks.amqp.profiles import NodeKind, Profile, named_profile
+from clacks.amqp.profiles import Profile, named_profile
 from clacks.bus.calling import Caller
-from clacks.bus.links import Outlet
-from clacks.bus.serving import CallHandler, Replies, Service
+from clacks.bus.publishing import Publisher
+from clacks.bus.replies import Replies
+from clacks.bus.serving import CallHandler, Service
 from clacks.bus.state import BusState, StateChange, StateWatch
 from clacks.bus.subscribing import Subscriber
 from clacks.bus.subscription import Subscription
 from clacks.common import jsonrpc
-from clacks.common.address import BusURL, command_address, event_address
+from clacks.common.address import BusURL, command_address
 from clacks.common.errors import (
     BusError,
     CommandError,
@@ -52,12 +51,10 @@ log = logging.getLogger(__name__)
 EventLike: TypeAlias = "Event | etree._Element | bytes | str"
 
 _PATIENCE: Final = 5.0  # seconds that publish waits for credit
-_BURST: Final = 64 * 1024  # bytes that are handed over before the loop gets a turn to write them
 _RECORD_METHOD: Final = "recordEvent"
 _RECORD_TIMEOUT: Final = 10.0
 _NOBODY_RECORDS: Final = "no agent on this domain records events"
 _NEW: Final = 'the bus is not started: use "async with" or start()'
-_MOST_OUTLETS: Final = 64  # links for publishing; beyond them the oldest makes room
 
 
 def _local_authority(url: BusURL) -> Path | None:
@@ -127,7 +124,6 @@ class Bus:
         self._connector = connector
         self._watch = StateWatch()
         who = name or platform.node() or "unknown"
-        self._encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
         self._client = BusClient(
             connector,
             self,
@@ -137,15 +133,13 @@ class Bus:
             version=_version(),
         )
         self._trust_users = trust_users
-        self._outlets: dict[str, Outlet] = {}
+        encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
+        self._publisher = Publisher(self, encoder, self._client.writable, self.metrics)
         self._subscriber = Subscriber(self, self._registry, limits, self.metrics)
         self._caller = Caller(self)
         self._replies = Replies(self)
         self._services: list[Service] = []
-        self._burst = 0
         self._profile: Profile | None = None
-        self._published = self.metrics.counter("events_published")
-        self._warned = float("-inf")
 
     # -- life
 
@@ -184,8 +178,7 @@ class Bus:
         self._watch.become(BusState.CLOSED)
         self._caller.close()
         self._subscriber.close()
-        for outlet in self._outlets.values():
-            outlet.fail(ConnectionLost("the bus was closed"))
+        self._publisher.close()
         await self._client.close()
 
     async def __aenter__(self) -> Bus:
@@ -262,27 +255,10 @@ class Bus:
         """
         if type(event) is not Event:
             event = self._event(event)
-        kind = event.kind
+        self._check_running()
         if stored:
             return await self._record(event)
-        if properties is None and expires is None:
-            raw = self._encoder.encode(kind, event.xml, time.time())
-        else:
-            raw = self._encoder.encode_with(kind, event.xml, time.time(), properties, expires)
-        outlet = self._outlets.get(kind)
-        if outlet is None or outlet.contended or outlet.credit <= 0:
-            if not await self._credit(kind):
-                return False
-            outlet = self._outlets[kind]
-        sender = outlet.sender
-        assert sender is not None
-        sender.send(raw)
-        self._published.value += 1
-        self._burst += len(raw)
-        if self._burst > _BURST:
-            self._burst = 0
-            await self._client.writable()
-        return True
+        return await self._publisher.publish(event, properties, expires)
 
     def _event(self, source: EventLike) -> Event:
         if isinstance(source, (bytes, str)):
@@ -290,52 +266,6 @@ class Bus:
         if isinstance(source, Event):
             return source
         return self._registry.event(source)
-
-    async def _credit(self, kind: str) -> bool:
-        """Wait until an event of this type may be sent; count and log it if it may not."""
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
-        while True:
-            if self._watch.state in (BusState.CLOSED, BusState.NEW):
-                raise ConnectionLost("the bus is closed" if self._watch.state is BusState.CLOSED else _NEW)
-            outlet = self._outlet(kind)
-            if not await outlet.wait(deadline):
-                break
-            if outlet.credit > 0 and self._outlets.get(kind) is outlet:
-                return True
-        reason = "no credit" if self._client.connection is not None else "no connection"
-        self.metrics.count("events_dropped", reason=reason)
-        now = asyncio.get_running_loop().time()
-        level = logging.WARNING if now - self._warned >= _PATIENCE else logging.DEBUG
-        if level == logging.WARNING:
-            self._warned = now
-        log.log(level, "event dropped kind=%s reason=%s for %g s", kind, reason, _PATIENCE)
-        return False
-
-    def _outlet(self, kind: str) -> Outlet:
-        outlet = self._outlets.get(kind)
-        if outlet is None:
-            while len(self._outlets) >= _MOST_OUTLETS:
-                idle = next((k for k, o in self._outlets.items() if not o.contended), None)
-                if idle is None:
-                    break
-                self._outlets.pop(idle).close()
-            address = event_address(self.domain, kind)
-            outlet = Outlet(self, address, NodeKind.TOPIC, closed=partial(self._outlet_closed, kind))
-            self._outlets[kind] = outlet
-        return outlet
-
-    def _outlet_closed(self, kind: str, outlet: Outlet, event: LinkClosed) -> None:
-        if event.with_connection:
-            return
-        if not event.refused:
-            # Of settled messages nobody says which one the broker did not like.
-            self.metrics.count("links_lost", kind=kind)
-            log.warning(
-                "the broker closed the link for events kind=%s condition=%s reason=%s",
-                kind,
-                event.condition,
-                event.description,
-            )
 
     async def _record(self, event: Event) -> bool:
         try:
@@ -355,7 +285,6 @@ class Bus:
         Raises:
             ConnectionLost: The connection went away meanwhile.
         """
-        self._burst = 0
         await self._client.flush()
 
     async def subscribe(
@@ -523,8 +452,7 @@ class Bus:
             self._watch.become(self._watch.state, f"{reason}; trying again in {pause:.1f} s")
 
     def _restore(self, event: Opened) -> None:
-        for outlet in self._outlets.values():
-            outlet.restore()
+        self._publisher.restore()
         self._subscriber.restore()
         for service in self._services:
             service.restore()

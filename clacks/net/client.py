@@ -1,8 +1,7 @@
-"""The client's sockets: connect, shovel bytes, beat, connect again.
+"""The client's connection, kept alive: one wire after the other, with growing pauses between them.
 
-A `Connector` reaches a broker and knows the login. A `_Wire` is one connection: it carries bytes between the
-socket and a `BusConnection` and decides nothing. `BusClient` keeps one wire after the other alive and hands
-on what their connections say.
+A `Connector` reaches a broker and knows the login; a `Wire` carries bytes between its socket and a
+`BusConnection`; `BusClient` hands on what these connections say.
 """
 
 from __future__ import annotations
@@ -11,17 +10,13 @@ import asyncio
 import contextlib
 import logging
 import random
-import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, ConnectionState, Opened
 from clacks.amqp.profiles import Profile
 from clacks.amqp.sasl import SaslClient
-from clacks.common.address import BusURL
 from clacks.common.backoff import Backoff
 from clacks.common.errors import (
     BusError,
@@ -32,358 +27,15 @@ from clacks.common.errors import (
     ProtocolError,
 )
 from clacks.common.limits import DEFAULT_LIMITS, Limits
-from clacks.net.tls import client_context, connection_failed, is_loopback
+from clacks.net.connectors import Connector, LocalConnector, TcpConnector
+from clacks.net.wire import Wire
 
-__all__ = ["BusClient", "ConnectionOwner", "Connector", "LocalConnector", "Reached", "TcpConnector"]
+__all__ = ["BusClient", "ConnectionOwner", "Connector", "LocalConnector", "TcpConnector"]
 
 log = logging.getLogger(__name__)
 
 _SLOW: Final = 60.0  # seconds before a refused login is tried again: passwords do not change by the second
 _GOODBYE: Final = 2.0  # seconds that the broker has to answer our close
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A socket that is connected to the broker, TLS included, and the login to use on it."""
-
-    transport: asyncio.Transport
-    protocol: _Wire
-    sasl: SaslClient | None
-
-
-class Connector(Protocol):
-    """A way to reach a broker."""
-
-    @property
-    def where(self) -> str:
-        """The place for people and logs, without a password."""
-
-    @property
-    def hostname(self) -> str | None:
-        """What to call the broker in the open of the connection."""
-
-    @property
-    def user(self) -> str | None:
-        """Who logs in; None if nobody in particular."""
-
-    async def connect(self, wire: Callable[[], _Wire]) -> Reached:
-        """Connect; the caller limits the time.
-
-        Raises:
-            ConnectionFailed: With a sentence that says what to do.
-        """
-
-
-class TcpConnector:
-    """Reaches the broker of a URL by TCP, with TLS for ``amqps``.
-
-    Args:
-        url: Where, and who logs in.
-        ca: File with the authorities to trust, and no others.
-        local_authority: File of this machine's own authority; counts for localhost only.
-        certificate, key: Client certificate, for a login by EXTERNAL.
-        mechanisms: The only SASL mechanisms to use.
-
-    Raises:
-        SettingsError: One of the files cannot be used (at the first connection).
-    """
-
-    def __init__(
-        self,
-        url: BusURL,
-        *,
-        ca: Path | None = None,
-        local_authority: Path | None = None,
-        certificate: Path | None = None,
-        key: Path | None = None,
-        mechanisms: tuple[str, ...] | None = None,
-    ) -> None:
-        self.url = url
-        self._files = {
-            "ca": ca,
-            "local_authority": local_authority,
-            "certificate": certificate,
-            "key": key,
-        }
-        self._mechanisms = mechanisms
-
-    @property
-    def where(self) -> str:
-        """Host and port."""
-        return f"{self.url.host}:{self.url.port}"
-
-    @property
-    def hostname(self) -> str | None:
-        """The host of the URL."""
-        return self.url.host
-
-    @property
-    def user(self) -> str | None:
-        """The user of the URL."""
-        return self.url.user
-
-    async def connect(self, wire: Callable[[], _Wire]) -> Reached:
-        """Try all addresses of the host in their order.
-
-        Raises:
-            ConnectionFailed: Nobody there, no TLS, unknown authority, wrong name.
-            SettingsError: A file of the TLS options cannot be used.
-        """
-        url = self.url
-        loop = asyncio.get_running_loop()
-        # Read at every connection: certificates are renewed while we run.
-        context = client_context(url.host, **self._files) if url.tls else None
-        try:
-            sock = await self._socket(loop)
-            transport, protocol = await loop.create_connection(
-                wire,
-                sock=sock,
-                ssl=context,
-                server_hostname=url.host if context is not None else None,
-            )
-        except (OSError, ssl.SSLError, EOFError) as error:
-            raise connection_failed(error, url.host, url.port, tls=url.tls) from error
-        peer = transport.get_extra_info("peername")
-        login = SaslClient(
-            url.user,
-            url.password,
-            tls=url.tls,
-            loopback=is_loopback(str(peer[0])) if isinstance(peer, tuple) else False,
-            certificate=self._files["certificate"] is not None,
-            hostname=url.host,
-            allowed=self._mechanisms,
-        )
-        return Reached(transport, protocol, login)
-
-    async def _socket(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
-        found = await loop.getaddrinfo(self.url.host, self.url.port, type=socket.SOCK_STREAM)
-        failure: OSError | None = None
-        for family, kind, proto, _, address in found:
-            sock = socket.socket(family, kind, proto)
-            try:
-                sock.setblocking(False)
-                await loop.sock_connect(sock, address)
-            except OSError as error:
-                sock.close()
-                failure = failure or error
-            except asyncio.CancelledError:
-                sock.close()
-                raise
-            else:
-                return sock
-        raise failure or OSError("the host has no address")
-
-
-class LocalConnector:
-    """Reaches a broker in this process over a socket pair.
-
-    Args:
-        make: Returns our end of a new pair (``BrokerServer.local_socket``); the other end is already logged
-            in as ``user``, so there is no SASL.
-        user: Who that is.
-    """
-
-    def __init__(self, make: Callable[[], socket.socket], user: str | None = None) -> None:
-        self._make = make
-        self.user = user
-        self.where = "the broker in this process"
-        self.hostname: str | None = None
-
-    async def connect(self, wire: Callable[[], _Wire]) -> Reached:
-        """Ask for a socket.
-
-        Raises:
-            ConnectionFailed: The broker gives none any more.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            sock = self._make()
-            sock.setblocking(False)
-            transport, protocol = await loop.create_connection(wire, sock=sock)
-        except (OSError, RuntimeError, BusError) as error:
-            raise ConnectionFailed(f"no connection to {self.where}: {error}") from error
-        return Reached(transport, protocol, None)
-
-
-class _Wire(asyncio.Protocol):
-    """One socket and one connection, joined."""
-
-    def __init__(self, deliver: Callable[[_Wire, list[ConnectionEvent]], None]) -> None:
-        self._deliver = deliver
-        self._loop = asyncio.get_running_loop()
-        self._tick: asyncio.TimerHandle | None = None
-        self._scheduled = False
-        self._resumed: asyncio.Future[None] | None = None
-        self._early: list[bytes] = []
-        self.connection: BusConnection | None = None
-        self.transport: asyncio.Transport | None = None
-        self.sasl: SaslClient | None = None
-        self.paused = False
-        self.failure: BusError | None = None
-        self.gone: asyncio.Future[None] = self._loop.create_future()
-        self.heard = self._loop.time()
-
-    def begin(self, connection: BusConnection, sasl: SaslClient | None) -> None:
-        """Start speaking."""
-        self.connection = connection
-        self.sasl = sasl
-        connection.engine.on_work = self._schedule
-        connection.open()
-        self.beat()
-        early, self._early = self._early, []
-        for data in early:
-            self.data_received(data)
-        self._schedule()
-
-    # -- asyncio's side
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # asyncio's word, not the type's
-
-    def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
-        connection = self.connection
-        if connection is None:
-            self._early.append(data)
-            return
-        try:
-            connection.receive(data)
-        except BusError as error:
-            self._failed(error)
-        self._hand_on(connection)
-
-    def eof_received(self) -> bool:
-        if self.connection is not None:
-            self._login_ended()
-            self.connection.eof()
-            self._hand_on(self.connection)
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._tick is not None:
-            self._tick.cancel()
-        if self._resumed is not None and not self._resumed.done():
-            self._resumed.set_result(None)
-        if not self.gone.done():
-            self.gone.set_result(None)
-        if self.connection is not None:
-            self._login_ended()
-            self.connection.lost(f"the connection broke: {error}" if error else "the connection was closed")
-            self._hand_on(self.connection)
-
-    def _login_ended(self) -> None:
-        if self.sasl is not None:
-            try:
-                self.sasl.eof()  # knows at which step
-            except BusError as error:
-                self.failure = self.failure or error
-
-    def pause_writing(self) -> None:
-        self.paused = True
-        if self.connection is not None:
-            self.connection.engine.writable = False
-
-    def resume_writing(self) -> None:
-        self.paused = False
-        if self.connection is not None:
-            self.connection.engine.writable = True
-            self.flush()
-        if self._resumed is not None and not self._resumed.done() and not self.paused:
-            self._resumed.set_result(None)
-
-    # -- the connection's side
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Write what is to be written, once per turn of the loop."""
-        self._scheduled = False
-        connection, transport = self.connection, self.transport
-        if connection is None or transport is None or transport.is_closing():
-            return
-        if self.paused:
-            return  # proton keeps it; resume_writing comes back
-        data = connection.bytes_to_send()
-        if data:
-            transport.write(data)
-        if connection.engine.finished:
-            transport.close()
-        self._hand_on(connection)
-
-    def beat(self) -> None:
-        """Do what time asks for, and come again."""
-        if self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
-        connection = self.connection
-        if connection is None or self.gone.done():
-            return
-        now = self._loop.time()
-        then = connection.tick(now)
-        if then is not None:
-            self._tick = self._loop.call_at(max(then, now + 0.01), self.beat)
-        self._hand_on(connection)
-
-    def _hand_on(self, connection: BusConnection) -> None:
-        while events := connection.events():
-            if any(type(event) is Opened for event in events):
-                self.beat()  # now we know how often the broker wants to hear from us
-            self._deliver(self, events)
-
-    def _failed(self, error: BusError) -> None:
-        self.failure = self.failure or error
-        if self.connection is not None:
-            self.connection.lost(str(error))
-        if self.transport is not None:
-            # The peer may still wait for our last word (an empty frame of SASL); it gets none.
-            self.transport.close()
-
-    # -- waiting
-
-    async def writable(self) -> None:
-        """Write now, and wait until the socket takes more."""
-        self.flush()
-        if self.paused and not self.gone.done():
-            if self._resumed is None or self._resumed.done():
-                self._resumed = self._loop.create_future()
-            await asyncio.shield(self._resumed)
-        else:
-            await asyncio.sleep(0)
-
-    async def empty(self) -> None:
-        """Wait until all bytes have been handed to the socket.
-
-        Raises:
-            ConnectionLost: The connection went away meanwhile.
-        """
-        transport, connection = self.transport, self.connection
-        assert transport is not None
-        assert connection is not None
-        while True:
-            self.flush()
-            if self.gone.done() or transport.is_closing():
-                raise ConnectionLost("the connection went away before all was sent")
-            if transport.get_write_buffer_size():
-                # With both marks at 0 asyncio pauses us now and resumes when the last byte has gone.
-                transport.set_write_buffer_limits(high=0)
-                try:
-                    await self.writable()
-                finally:
-                    transport.set_write_buffer_limits()
-            elif connection.engine.backlog:
-                await asyncio.sleep(0.001)  # the broker's session window is closed; its flow opens it
-            elif not self._scheduled:
-                return
-            else:
-                await asyncio.sleep(0)
-
-    def abort(self) -> None:
-        """Drop the socket."""
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class ConnectionOwner(Protocol):
@@ -430,7 +82,7 @@ class BusClient:
         self._backoff = backoff or Backoff()
         self._random = random_number
         self._version = version
-        self._wire: _Wire | None = None
+        self._wire: Wire | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._opening: asyncio.Future[None] | None = None
         self._reason = ""
@@ -539,7 +191,7 @@ class BusClient:
     async def _attempt(self) -> None:
         """Make one connection, up to the answer to our open."""
         where = self._connector.where
-        reached: list[_Wire] = []
+        reached: list[Wire] = []
         self._reason = ""
         loop = asyncio.get_running_loop()
         opened = self._opening = loop.create_future()
@@ -556,8 +208,8 @@ class BusClient:
         assert connection is not None
         log.info("connected at=%s broker=%s", where, connection.peer.title)
 
-    async def _open(self, reached: list[_Wire], opened: asyncio.Future[None]) -> None:
-        there = await self._connector.connect(lambda: _Wire(self._on_events))
+    async def _open(self, reached: list[Wire], opened: asyncio.Future[None]) -> None:
+        there = await self._connector.connect(lambda: Wire(self._on_events))
         wire = self._wire = there.protocol
         reached.append(wire)
         try:
@@ -597,7 +249,7 @@ class BusClient:
             return ConnectionFailed(f"no connection to {where}: {error}")
         return error
 
-    def _on_events(self, wire: _Wire, events: list[ConnectionEvent]) -> None:
+    def _on_events(self, wire: Wire, events: list[ConnectionEvent]) -> None:
         if wire is not self._wire:
             return  # given up already
         opening = self._opening
@@ -623,13 +275,13 @@ def _never_opened(event: Closed) -> BusError:
     return ConnectionFailed(f"the broker did not open the connection: {words}")
 
 
-async def _gone(wire: _Wire) -> None:
+async def _gone(wire: Wire) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GOODBYE):
             await asyncio.shield(wire.gone)
 
 
-def _free(wire: _Wire) -> None:
+def _free(wire: Wire) -> None:
     connection: Any = wire.connection
     wire.connection = None
     if connection is not None:

@@ -199,7 +199,7 @@ async def test_stored_is_refused_while_nobody_records() -> None:
 
 @scenario
 async def test_publish_gives_up_after_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clacks.bus.bus._PATIENCE", 0.2)
+    monkeypatch.setattr("clacks.bus.publishing._PATIENCE", 0.2)
     async with house() as h:
         bus = await h.bus()
         await h.stop()
@@ -208,6 +208,7 @@ async def test_publish_gives_up_after_its_patience(monkeypatch: pytest.MonkeyPat
         assert bus.metrics.value("events_dropped", reason="no connection") == 1
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_flood_does_not_pile_up_in_memory_and_all_of_it_arrives() -> None:
     async with house() as h:
@@ -503,6 +504,7 @@ async def test_a_subscription_goes_on_after_the_connection_broke_and_knows_its_g
         assert gap.start <= gap.end
 
 
+@pytest.mark.slow
 @scenario
 async def test_everything_comes_back_when_the_broker_does() -> None:
     async with house() as h:
@@ -544,6 +546,7 @@ async def test_a_call_in_execution_when_the_callers_connection_breaks_has_an_unk
         gate.set()
 
 
+@pytest.mark.slow
 @scenario
 async def test_an_agent_answers_over_a_new_connection_what_it_took_over_the_old_one() -> None:
     gate = asyncio.Event()
@@ -660,6 +663,7 @@ async def test_a_bus_that_was_never_started_says_so() -> None:
     await bus.close()
 
 
+@pytest.mark.slow
 @scenario
 async def test_silence_of_a_broker_that_hangs_is_noticed() -> None:
     quiet = replace(DEFAULT_LIMITS, idle_timeout=0.4)
@@ -673,6 +677,7 @@ async def test_silence_of_a_broker_that_hangs_is_noticed() -> None:
         await until(lambda: bus.state is BusState.CONNECTED)
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_call_that_waits_for_an_agent_survives_a_broken_connection_and_is_carried_out_once() -> None:
     times = 0
@@ -698,6 +703,7 @@ async def test_a_call_that_waits_for_an_agent_survives_a_broken_connection_and_i
         assert times == 1
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_call_sent_again_after_a_loss_is_not_carried_out_by_two_agents() -> None:
     times = 0

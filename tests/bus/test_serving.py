@@ -7,7 +7,8 @@ import pytest
 
 from clacks.amqp.connection import Closed, Opened
 from clacks.amqp.messages import Message, decode, encode
-from clacks.bus.serving import Replies, Service
+from clacks.bus.replies import Replies
+from clacks.bus.serving import Service
 from clacks.common import jsonrpc
 from clacks.common.errors import CommandError, LinkRefused
 from clacks.common.jsonrpc import Failure, Request, Success

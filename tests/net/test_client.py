@@ -250,6 +250,7 @@ async def test_the_port_does_not_speak_tls() -> None:
         assert type(error) is ConnectionFailed
 
 
+@pytest.mark.slow
 @scenario
 async def test_the_port_speaks_tls_and_we_do_not(tmp_path: Path) -> None:
     async with tls_house(Authority(tmp_path), "localhost") as h:
@@ -259,6 +260,7 @@ async def test_the_port_speaks_tls_and_we_do_not(tmp_path: Path) -> None:
         assert "TLS" in str(error)
 
 
+@pytest.mark.slow
 @scenario
 async def test_the_port_answers_and_never_speaks() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -281,6 +283,7 @@ async def test_the_port_closes_at_once() -> None:
         assert "closed the connection" in str(error)
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_broker_that_logs_us_in_and_never_opens_is_given_up() -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -400,6 +403,7 @@ async def test_flush_without_a_connection_says_so() -> None:
         await this.close()
 
 
+@pytest.mark.slow
 @scenario
 async def test_a_broker_that_takes_nothing_holds_the_publisher_back_and_not_our_memory() -> None:
     small: Limits = replace(DEFAULT_LIMITS, queue_bytes=1024 * 1024)
@@ -438,6 +442,7 @@ async def test_a_broker_that_takes_nothing_holds_the_publisher_back_and_not_our_
             await task
 
 
+@pytest.mark.slow
 @scenario
 async def test_heartbeats_keep_a_quiet_connection_alive_in_both_directions() -> None:
     quick = replace(DEFAULT_LIMITS, idle_timeout=0.3)
