@@ -63,7 +63,7 @@ class Broker:
         rights: Who may do what. Replaced by `set_rights`.
         limits: Bounds for every peer.
         metrics: Counts ``messages_received``, ``messages_delivered``, ``messages_dropped{reason}``,
-            ``filter_errors``, ``links_refused{condition}``, ``connections``, ``connections_total``.
+            ``filter_errors``, ``links_refused{reason}``, ``connections``, ``connections_total``.
         domain: The domain whose events, commands and clients live here.
         new_name: Makes names of dynamic nodes, which nobody may guess.
     """
@@ -93,6 +93,7 @@ class Broker:
         self.total = Total(limits.waiting_bytes)
         self.topics = TopicTree()
         self._drops = Drops(self.metrics)
+        self._refusals = Drops(self.metrics, "links_refused", "link refused")
         self._new_name = new_name
         self._queues: dict[str, Queue] = {}
         self._opaque: dict[str, Topic] = {}
@@ -134,6 +135,10 @@ class Broker:
     def drop(self, reason: str, user: str, description: str, n: int = 1) -> None:
         """Count ``n`` lost messages, and say so in the log now and then."""
         self._drops.count(self.now, reason, user, description, n)
+
+    def refuse(self, refused: Refused, user: str) -> None:
+        """Count a link that ``user`` wanted and did not get, and say so in the log now and then."""
+        self._refusals.count(self.now, refused.condition, user, refused.description)
 
     # -- rights
 

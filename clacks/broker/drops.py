@@ -1,4 +1,7 @@
-"""Losing a message is allowed, losing it silently is not: it is counted, and logged at a bounded rate."""
+"""Losing a message is allowed, losing it silently is not: it is counted, and logged at a bounded rate.
+
+A peer decides how often it makes a mistake; it must not decide how much we write to the log.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,26 @@ _SHOWN: Final = 300  # characters of a description: it may quote what a stranger
 
 
 class Drops:
-    """Counts dropped messages as ``messages_dropped{reason=...}`` and says so in the log now and then."""
+    """Counts what is refused or lost as ``name{reason=...}``, and says so in the log now and then.
 
-    def __init__(self, metrics: Metrics) -> None:
+    ``what`` is the beginning of the line in the log.
+    """
+
+    def __init__(
+        self, metrics: Metrics, name: str = "messages_dropped", what: str = "message dropped"
+    ) -> None:
         self._metrics = metrics
+        self._name = name
+        self._what = what
         self._counters: dict[str, Counter] = {}
         self._quiet_until: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
 
     def count(self, now: float, reason: str, user: str, description: str, n: int = 1) -> None:
-        """Note ``n`` messages that ``user`` sent, or should have had, and that are lost."""
+        """Note ``n`` losses of ``user``; ``now`` is in seconds."""
         counter = self._counters.get(reason)
         if counter is None:
-            counter = self._counters[reason] = self._metrics.counter("messages_dropped", reason=reason)
+            counter = self._counters[reason] = self._metrics.counter(self._name, reason=reason)
         counter.value += n
         if now < self._quiet_until.get(reason, 0.0):
             self._unsaid[reason] = self._unsaid.get(reason, 0) + n
@@ -36,7 +46,8 @@ class Drops:
         self._quiet_until[reason] = now + _INTERVAL
         unsaid = self._unsaid.pop(reason, 0)
         _log.warning(
-            "message dropped reason=%s user=%s detail=%s unlogged_before=%d",
+            "%s reason=%s user=%s detail=%s unlogged_before=%d",
+            self._what,
             reason,
             user,
             ascii(description[:_SHOWN]),

@@ -7,7 +7,6 @@ stays in the bounded queues of its own links.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokerConnection"]
 
-_log = logging.getLogger(__name__)
-
 _ROOM: Final = 512 * 1024
 """Bytes handed to proton between two flushes: enough for a thousand events, little for a stuck peer."""
 
@@ -56,6 +53,22 @@ class _Held:
     release: Callable[[], None]
 
 
+class _Gone:
+    """What is behind the links of a connection that we have closed."""
+
+    def take(self, raw: bytes, incoming: Incoming | None) -> None:
+        raise Refused("amqp:connection:forced", "the connection is closed", "connection closed")
+
+    def credited(self, now: float) -> None:
+        pass
+
+    def outcome(self, context: object, outcome: Outcome, now: float) -> None:
+        pass
+
+
+_GONE: Final = _Gone()
+
+
 class BrokerConnection:
     """The broker's head of one connection. Made by `Broker.connect`.
 
@@ -64,6 +77,7 @@ class BrokerConnection:
         opened: Whether the peer has opened its connection.
         ended: Why it is over, or empty while it is not.
         room: Bytes that may still be handed to the engine.
+        closing: Whether we have said that it is over.
     """
 
     def __init__(self, broker: Broker, number: int, *, user: str | None, sasl: SaslServer | None) -> None:
@@ -72,6 +86,7 @@ class BrokerConnection:
         self.user = user or ""
         self.opened = False
         self.ended = ""
+        self.closing = False
         self.room = _ROOM
         self._sasl = sasl
         self._blocked: dict[Pumped, None] = {}
@@ -136,7 +151,13 @@ class BrokerConnection:
         return self.engine.finished
 
     def close(self, condition: str, description: str) -> None:
-        """End the connection with an AMQP error."""
+        """End the connection with an AMQP error; nothing that the peer still sends counts.
+
+        The driver closes the socket if the peer does not answer soon: see `closing`.
+        """
+        self.closing = True
+        for link in self._held:
+            link.context = _GONE
         self._release_all()
         self.engine.close(condition, description)
 
@@ -203,7 +224,7 @@ class BrokerConnection:
             self.broker.opened(self)
         except Refused as refused:
             self.broker.metrics.count("connections_refused")
-            self.engine.close(refused.condition, refused.description)
+            self.close(refused.condition, refused.description)
             return
         self.opened = True
 
@@ -231,6 +252,8 @@ class BrokerConnection:
     # -- links
 
     def _link_opened(self, event: Any) -> None:
+        if self.closing:
+            return
         link = event.link
         self._release_failed()
         try:
@@ -246,13 +269,7 @@ class BrokerConnection:
             self._refuse(link, refused)
 
     def _refuse(self, link: Any, refused: Refused) -> None:
-        self.broker.metrics.count("links_refused", condition=refused.condition)
-        _log.info(
-            "link refused user=%s condition=%s detail=%s",
-            self.user,
-            refused.condition,
-            ascii(refused.description[:300]),
-        )
+        self.broker.refuse(refused, self.user)
         refuse_termini(link)
         link.open()
         half = self.engine.receiver(link, 0) if link.is_receiver else self.engine.sender(link)

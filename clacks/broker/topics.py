@@ -179,14 +179,14 @@ class Subscription:
             sender.send(raw)
             self.delivered += 1
             self._count.value += 1
+        if self.credit > 0 and sender.draining:
+            sender.drained()
+            self.credit = 0
 
     def credited(self, now: float) -> None:
         """Note that the peer changed the credit or asks to drain."""
         self.credit = self.sender.credit
         self.pump(now)
-        if self.credit > 0 and not self._items and self.sender.draining:
-            self.sender.drained()
-            self.credit = 0
 
     def failed(self, error: Exception) -> None:
         """Note that the filter could not be evaluated: the message does not match."""

@@ -30,6 +30,10 @@ _log = logging.getLogger(__name__)
 _READ: Final = 256 * 1024
 """Bytes read at a time, into one buffer for all connections: what a turn of the loop takes from one peer."""
 
+_UNREAD: Final = 4 * 1024 * 1024
+"""Bytes that we take from a peer that does not read what we write. Its heartbeats are a few; more would make
+answers pile up (outcomes, refusals), so it is not read any more until it reads."""
+
 _SPARE: Final = 256
 """Connections above the limit that are still answered with the reason; beyond, they are just closed."""
 
@@ -37,7 +41,7 @@ _ACCEPTED_AT_ONCE: Final = 64
 """Connections accepted in one turn of the loop: a thousand agents that come back do not stop the events."""
 
 _GOODBYE: Final = 2.0
-"""Seconds that peers have to answer our close when the broker stops."""
+"""Seconds that a peer has to answer our close."""
 
 
 class _Socket(asyncio.BufferedProtocol):
@@ -54,6 +58,8 @@ class _Socket(asyncio.BufferedProtocol):
         self._sasl: SaslServer | None = None
         self._scheduled = False
         self._paused = False
+        self._unread = 0
+        self._leaving: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deciding: asyncio.Task[None] | None = None
         self._opened = False
@@ -97,6 +103,8 @@ class _Socket(asyncio.BufferedProtocol):
         self._server.gone(self)
         if self._timer is not None:
             self._timer.cancel()
+        if self._leaving is not None:
+            self._leaving.cancel()
         peer, self.peer = self.peer, None
         if peer is None:
             return
@@ -116,6 +124,9 @@ class _Socket(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        if self._unread > _UNREAD and self._transport is not None:
+            self._transport.resume_reading()
+        self._unread = 0
         self._flush()
 
     # -- bytes
@@ -130,6 +141,12 @@ class _Socket(asyncio.BufferedProtocol):
         peer.receive(data, time.time())
         if not self._opened and peer.opened:
             self._open(peer)
+        if self._paused:
+            self._unread += len(data)
+            if self._unread > _UNREAD and self._transport is not None:
+                self._transport.pause_reading()
+        if peer.closing:
+            self._leave()
 
     def _login(self, peer: BrokerConnection, data: bytes) -> None:
         sasl = self._sasl
@@ -179,6 +196,7 @@ class _Socket(asyncio.BufferedProtocol):
             transport.write(data)
         if peer.finished:
             transport.close()
+            self._leave()  # what is written may be more than the peer will ever read
         elif not self._paused:
             peer.resume(time.time())
 
@@ -220,9 +238,15 @@ class _Socket(asyncio.BufferedProtocol):
         self._failure = description
         if peer.opened:
             peer.close(condition, description)
+            self._leave()
             self._flush()
         else:
             transport.abort()
+
+    def _leave(self) -> None:
+        """Wait for the peer's answer to our close, but not for ever."""
+        if self._leaving is None:
+            self._leaving = self._loop.call_later(_GOODBYE, self.abort)
 
     def abort(self) -> None:
         """Close without a word."""

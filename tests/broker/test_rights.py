@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clacks.amqp.messages import Message
+from clacks.amqp.messages import Message, encode
 from clacks.common.rights import parse_rights
 from tests.broker.world import NS, RIGHTS, World, phone_status
 
@@ -174,3 +174,21 @@ def test_a_user_that_is_removed_loses_its_links():
     assert jane.outcomes[0][1].condition == "amqp:unauthorized-access"
     admin.event(admin.sender("org.clacks.event.PhoneStatus"))
     assert jane.got == []
+
+
+def test_what_a_closed_connection_still_sends_does_not_count():
+    world = World()
+    joe, agent = world.peer("joe"), world.peer("agent")
+    agent.receiver("org.clacks.command.core")
+    sender = joe.sender("org.clacks.command.core")
+    joe.connection.close("amqp:unauthorized-access", "the password has changed")
+    sender.send(encode(Message(body=b"call")))
+    link = joe.session.sender("another")
+    link.target.address = "org.clacks.command.core"
+    link.open()
+    joe.connection.receive(joe.engine.bytes_to_send(), world.now)
+    world.run()
+    assert agent.got == []
+    assert world.dropped("connection closed") == 1
+    assert joe.closed == ("amqp:unauthorized-access", "the password has changed")
+    assert world.broker.queue("org.clacks.command.core").senders == 0  # type: ignore[union-attr]

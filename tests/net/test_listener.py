@@ -16,7 +16,7 @@ from proton.handlers import MessagingHandler
 from proton.reactor import Container, Filter
 from proton.utils import BlockingConnection, LinkDetached, SendException
 
-from clacks.amqp.messages import decode
+from clacks.amqp.messages import Message, decode, encode
 from clacks.broker.broker import Broker
 from clacks.common.credentials import Credentials, make_credentials
 from clacks.common.errors import ConnectionFailed
@@ -206,6 +206,7 @@ def _until_closed(stranger: socket.socket) -> None:
     stranger.close()
 
 
+@pytest.mark.slow
 def test_a_peer_that_says_nothing_is_closed():
     with serving(replace(DEFAULT_LIMITS, login_timeout=0.3)) as served:
         silent = socket.create_connection(("127.0.0.1", served.port))
@@ -216,6 +217,7 @@ def test_a_peer_that_says_nothing_is_closed():
         assert served.broker.metrics.value("logins", result="too late") == 2
 
 
+@pytest.mark.slow
 def test_a_login_without_open_is_closed():
     with serving(replace(DEFAULT_LIMITS, login_timeout=0.5)) as served:
         peer = RawPeer(served)
@@ -389,6 +391,7 @@ def test_closing_says_goodbye_and_leaves_no_socket():
         peer.close()
 
 
+@pytest.mark.slow
 def test_a_login_whose_password_changes_is_disconnected_and_the_others_stay():
     with serving() as served:
         admin, joe = RawPeer(served).open(), RawPeer(served, "joe", "pass").open()
@@ -446,3 +449,49 @@ def test_small_events_do_not_wait_for_acknowledgements():
         there = accepted._transport.get_extra_info("socket")
         assert there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         peer.close()
+
+
+def _transfer(number: int, payload: bytes) -> bytes:
+    """One unsettled transfer on the first link, as a peer writes it that does not care for credit."""
+    unique = number.to_bytes(4, "big")
+    fields = b"\x43" + b"\x70" + unique + b"\xa0\x04" + unique + b"\x43\x42"
+    performative = b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 5)) + fields
+    return (8 + len(performative) + len(payload)).to_bytes(4, "big") + b"\x02\0\0\0" + performative + payload
+
+
+@pytest.mark.slow
+def test_a_peer_that_reads_nothing_is_not_read_for_ever():
+    with serving() as served:
+        hostile, well = RawPeer(served).open(), RawPeer(served).open()
+        hostile.sender(EVENT)
+        hostile.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        hostile.socket.settimeout(1.0)
+        bad = encode(Message(body=b"x" * 50, subject="no such event"))
+        number = 0
+        with contextlib.suppress(TimeoutError):
+            while number < 500_000:
+                hostile.socket.sendall(b"".join(_transfer(n, bad) for n in range(number, number + 500)))
+                number += 500
+        assert number < 500_000
+        assert served.dropped("wrong subject") < number + 500
+        well.receiver("org.clacks.event")
+        well.publish(well.sender(EVENT), event("1"), subject="PhoneStatus")
+        well.run(lambda: well.got)
+        well.close()
+        hostile.close()
+
+
+@pytest.mark.slow
+def test_a_peer_that_does_not_read_our_close_is_cut_off():
+    limits = replace(DEFAULT_LIMITS, queue_events=10)
+    with serving(limits) as served:
+        stubborn, admin = RawPeer(served, "joe", "pass").open(), RawPeer(served).open()
+        stubborn.receiver("org.clacks.event", window=1_000_000)
+        sender = admin.sender(EVENT)
+        while not served.dropped("slow consumer"):  # its socket is full now
+            admin.publish(sender, event("x" * 100_000), subject="PhoneStatus")
+            admin.run(lambda: True)
+        served.credentials = Credentials({"admin": served.credentials.users["admin"]})
+        until(lambda: [connection.user for connection in served.broker.connections] == ["admin"])
+        admin.close()
+        stubborn.close()
