@@ -20,7 +20,7 @@ from elementpath.datatypes import (
 )
 
 from clacks.xquery.budget import Meter
-from clacks.xquery.compare import instant
+from clacks.xquery.compare import days_from_civil, instant
 from clacks.xquery.conversion import describe
 from clacks.xquery.errors import failure
 from clacks.xquery.values import double_of, to_float
@@ -31,6 +31,8 @@ DECIMALS = Context(prec=40, Emax=10**6, Emin=-(10**6))
 """Enough for 18 digits on both sides of a product, the minimum that XSD asks for, and more."""
 
 EXACT_PREC = 1500
+LAST_YEAR = 999_999
+"""Dates beyond it are an overflow (FODT0001); elementpath's classes hold no more."""
 SMALL_LOW, SMALL_HIGH = -(2**62), 2**62
 
 
@@ -145,8 +147,10 @@ def temporal(name: str, a: Any, b: Any, timezone: Any) -> Any:
             return YearMonthDuration(a.months + b.months if plus else a.months - b.months)
         if isinstance(a, DayTimeDuration) and isinstance(b, DayTimeDuration):
             return DayTimeDuration(a.seconds + b.seconds if plus else a.seconds - b.seconds)
-        if isinstance(a, (DateTime, Date)) and isinstance(b, (YearMonthDuration, DayTimeDuration)):
-            return a + b if plus else a - b
+        if isinstance(a, (DateTime, Date)) and isinstance(b, YearMonthDuration):
+            return add_months(a, b.months if plus else -b.months)
+        if isinstance(a, (DateTime, Date)) and isinstance(b, DayTimeDuration):
+            return add_seconds(a, b.seconds if plus else -b.seconds)
         if isinstance(a, Time) and isinstance(b, DayTimeDuration):
             return a + b if plus else a - b
         if plus and isinstance(b, (DateTime, Date, Time)) and isinstance(a, Duration):
@@ -159,10 +163,59 @@ def temporal(name: str, a: Any, b: Any, timezone: Any) -> Any:
     except OverflowError as error:
         raise failure("FODT0001" if isinstance(a, AbstractDateTime) else "FODT0002", str(error)) from None
     except (ArithmeticError, ValueError) as error:
-        raise failure("FODT0002", str(error)) from None
+        raise failure("FODT0001" if isinstance(a, AbstractDateTime) else "FODT0002", str(error)) from None
     except TypeError:
         pass
     raise mismatch(name, a, b)
+
+
+def astronomical_year(value: Any) -> int:
+    """Return the year of a date as XSD 1.1 counts; elementpath keeps one less for years before 1."""
+    year: int = value._year
+    return year + 1 if year < 0 else year
+
+
+def date_like(value: Any, year: int, month: int, day: int, seconds: int, micros: int) -> Any:
+    """Make a date, or a date and time, of the same class and timezone; FODT0001 if its year is too large."""
+    if abs(year) > LAST_YEAR:
+        raise failure("FODT0001", f"the year {year} is too large")
+    kept = year if year > 0 else year - 1
+    if isinstance(value, Date):
+        return type(value)(kept, month, day, tzinfo=value.tzinfo)
+    hours, rest = divmod(seconds, 3600)
+    return type(value)(kept, month, day, hours, rest // 60, rest % 60, micros, tzinfo=value.tzinfo)
+
+
+def add_months(value: Any, months: int) -> Any:
+    """Add months to a date; a day that the month lacks becomes its last."""
+    moment = value._dt
+    year, month = divmod(astronomical_year(value) * 12 + moment.month - 1 + months, 12)
+    month += 1
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    length = 29 if month == 2 and leap else (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return date_like(value, year, month, min(moment.day, length), seconds, moment.microsecond)
+
+
+def add_seconds(value: Any, seconds: Decimal) -> Any:
+    """Add seconds to a date, or to a date and time."""
+    moment = value._dt
+    days = days_from_civil(astronomical_year(value), moment.month, moment.day)
+    clock = moment.hour * 3600 + moment.minute * 60 + moment.second
+    total = (days * 86400 + clock) * 1_000_000 + moment.microsecond + int(seconds * 1_000_000)
+    days, micros = divmod(total, 86_400_000_000)
+    year, month, day = civil_from_days(days)
+    return date_like(value, year, month, day, micros // 1_000_000, micros % 1_000_000)
+
+
+def civil_from_days(days: int) -> tuple[int, int, int]:
+    """Return year, month and day of a number of days since 1970-01-01, the inverse of ``days_from_civil``."""
+    era, of_era = divmod(days + 719468, 146097)
+    of_cycle = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * of_cycle + of_cycle // 4 - of_cycle // 100)
+    shifted = (5 * of_year + 2) // 153
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return of_cycle + era * 400 + (month <= 2), month, of_year - (153 * shifted + 2) // 5 + 1
 
 
 def multiply(a: Any, b: Any, meter: Meter, timezone: Any) -> Any:

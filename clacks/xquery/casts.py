@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from elementpath.datatypes import (
     AnyURI,
     Base64Binary,
+    DateTime,
     DayTimeDuration,
     Duration,
     HexBinary,
@@ -320,6 +321,8 @@ def cast_atomic(value: Any, local: str, static: Any = None) -> Any:
             return int(value)
         if target == "integer" and local not in BOUNDS:
             return Decimal(int(value)) if local == "decimal" else value
+    if local == "dateTimeStamp" and isinstance(value, DateTime) and value.tzinfo is None:
+        raise invalid(value, local)
     converter = CONVERTERS.get(target)
     try:
         return converter(value, local) if converter is not None else through_elementpath(value, local)

@@ -388,7 +388,11 @@ class ComputedElement(Computed):
     def build(self, ctx: Context) -> Any:
         """Make the element."""
         uri, prefix, local = self.qname(ctx, True, "XQDY0096")
-        scope = {prefix: uri} if uri and uri != XML_NAMESPACE else {}
+        scope = {p: u for p, u in self.static.constructed.items() if p != "xml"}
+        if uri and uri != XML_NAMESPACE:
+            scope[prefix] = uri
+        elif not uri:
+            scope.pop("", None)
         element = Element(expanded(uri, local), prefix, scope, self.static.base_uri)
         builder = Builder(element, ctx, self.static)
         if self.content is not None:

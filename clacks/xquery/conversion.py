@@ -168,8 +168,18 @@ def argument_converter(wanted: SequenceType) -> Callable[[Sequence[Any]], Any]:
             return convert_any(value)
 
         return convert_atomic
-    if (isinstance(item_type, FunctionTest) and item_type.parameters is not None) or isinstance(
-        item_type, AtomicType
+    if isinstance(item_type, FunctionTest) and item_type.parameters is not None and not optional:
+        test = item_type
+
+        def convert_function(value: Sequence[Any]) -> Any:
+            # A function of a fitting type needs no wrapper: the library only calls it.
+            if len(value) == 1 and test.fits_signature(value[0]):
+                return value[0]
+            return convert_any(value)
+
+        return convert_function
+    if isinstance(item_type, AtomicType) or (
+        isinstance(item_type, FunctionTest) and item_type.parameters is not None
     ):
         return convert_any
     assert item_type is not None

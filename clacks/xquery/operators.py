@@ -303,11 +303,18 @@ def general_comparison(
     name: str, left: Sequence[Any], right: Sequence[Any], collation: Any, timezone: Any, meter: Any
 ) -> bool:
     """Tell whether some pair of atomic values compares true."""
-    if type(right) is range and type(left) is not range and name == "eq":
+    if type(left) is range and name == "eq":
         left, right = right, left
+        if type(left) is range:
+            return bool(left and right) and max(left[0], right[0]) <= min(left[-1], right[-1])
     for a in left:
-        meter.step(len(right) if type(right) is not range else 1)
+        if type(right) is range and name == "eq" and type(a) is int:
+            meter.step()
+            if a in right:
+                return True
+            continue
         for b in right:
+            meter.step()
             x, y = a, b
             if isinstance(x, UntypedAtomic):
                 x = untyped_as(x, y)

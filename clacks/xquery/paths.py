@@ -166,8 +166,6 @@ class Step(Expression):
         """Parse ``axis::test``."""
         parser = self.parser
         axis = name.value
-        if axis == "namespace":
-            raise name.wrong("XQST0134", "the namespace axis is not supported")
         if axis not in AXES:
             raise name.wrong("XPST0003", f"there is no axis {axis!r}")
         parser.advance("::")

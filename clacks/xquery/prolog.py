@@ -409,6 +409,8 @@ class Prolog:
         del prefix
         uri, local = split_name(expanded)
         if uri == "http://www.w3.org/2010/xslt-xquery-serialization":
+            if self.module.namespace is not None:
+                raise name.wrong("XQST0108", "a library module declares no serialization parameters")
             from clacks.xquery.output import declare_output
 
             declare_output(self, name, local, value)

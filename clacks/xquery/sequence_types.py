@@ -288,6 +288,10 @@ class FunctionTest(ItemType):
             is_subtype(want, have) for want, have in zip(self.parameters, parameters)
         )
 
+    def fits_signature(self, item: Any) -> bool:
+        """Tell whether ``item`` is a function, no map or array, whose signature alone makes it fit."""
+        return isinstance(item, FunctionItem) and not isinstance(item, (XMap, XArray)) and self.matches(item)
+
     def __str__(self) -> str:
         if self.parameters is None:
             return "function(*)"

@@ -25,6 +25,7 @@ from clacks.xquery.nodes import (
 
 __all__ = ["TreeDocument", "TreeElement", "wrap"]
 
+XML_ID = f"{{{XML_NAMESPACE}}}id"
 STRING = etree.XPath("string()")
 
 
@@ -178,6 +179,8 @@ class TreeElement(Element):
         nodes = []
         for index, (name, value) in enumerate(self.value.items(), 1):
             prefix = ""
+            if name == XML_ID:
+                value = " ".join(value.split())  # as xml:id 1.0, 4, asks of processors
             if name[0] == "{":
                 uri = name[1:].partition("}")[0]
                 if uri == XML_NAMESPACE:

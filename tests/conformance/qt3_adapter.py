@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 from lxml import etree
 from run_qt3 import ENVIRON, EngineBase, EngineError
@@ -136,11 +136,11 @@ class Engine(EngineBase):
     def _path(uri):
         if not uri.startswith("file:"):
             return None
-        path = Path(re.sub("^file:/*", "/", uri).split("#")[0])
+        path = Path(unquote(re.sub("^file:/*", "/", uri).split("#")[0]))
         return str(path) if path.is_file() else None
 
     def _select(self, expr, env):
-        query = compile_query(expr, budget=BUDGET, base_uri=env.base_uri)
+        query = compile_query(expr, budget=BUDGET, base_uri=env.base_uri, resolvers=self._resolvers(env))
         return query.sequence(None)
 
     def _doc(self, source):
