@@ -18,6 +18,7 @@ from clacks.xquery.names import TOKENS_BY_ROLE, Name
 from clacks.xquery.nodes import Node, descendants, expanded
 from clacks.xquery.sequence_types import EXACT, KindTest, NameTest
 from clacks.xquery.tokens import Expression, keyword, token
+from clacks.xquery.tree import TreeDocument, TreeElement, named_descendants
 from clacks.xquery.types_parser import KIND_TESTS, parse_kind_test
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
 }
 """What each axis finds from a node, in the order of the axis."""
 
+GROWN = (TreeDocument, TreeElement)
 REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "ancestor-or-self"})
 KEEP_PEERS = frozenset({"child", "attribute", "self"})
 BOOLEAN = frozenset(
@@ -231,8 +233,12 @@ class Step(Expression):
     def from_node(self, node: Any, ctx: Context) -> Sequence[Any]:
         """Go from a node; the result is in document order."""
         axis = self.axis
-        candidates = node.children if axis == "child" else AXES[axis](node)
         name = self.simple_name
+        candidates: Sequence[Any]
+        if axis == "descendant" and name is not None and self.test.kind == "element" and type(node) in GROWN:
+            candidates = named_descendants(node, name)
+        else:
+            candidates = node.children if axis == "child" else AXES[axis](node)
         if name is not None:
             kind = self.test.kind
             found = [n for n in candidates if n.name == name and n.kind == kind]

@@ -23,7 +23,7 @@ from clacks.xquery.nodes import (
     Text,
 )
 
-__all__ = ["TreeDocument", "TreeElement", "wrap"]
+__all__ = ["TreeDocument", "TreeElement", "named_descendants", "wrap"]
 
 XML_ID = f"{{{XML_NAMESPACE}}}id"
 STRING = etree.XPath("string()")
@@ -215,6 +215,40 @@ class TreeElement(Element):
         if len(element) == 0:
             return element.text or ""
         return str(STRING(element))
+
+
+def named_descendants(node: TreeDocument | TreeElement, name: str) -> list[TreeElement]:
+    """Return the elements of a name below a node, in document order.
+
+    lxml looks for them; only they, their ancestors and the siblings of those are wrapped.
+    """
+    if isinstance(node, TreeDocument):
+        top = node.root
+        found = [] if top is None else list(top.iter(name))
+    else:
+        top = node.value
+        found = [element for element in top.iter(name) if element is not top]
+    if not found:
+        return []
+    known: dict[Any, Any] = {}
+    if isinstance(node, TreeDocument):
+        known.update((child.value, child) for child in node.children if child.kind == "element")
+    else:
+        known[top] = node
+    return [wrapper_of(element, known) for element in found]
+
+
+def wrapper_of(element: Any, known: dict[Any, Any]) -> Any:
+    """Return the wrapper of an element; ``known`` holds those of some elements, the topmost among them."""
+    chain = []
+    while element not in known:
+        chain.append(element)
+        element = element.getparent()
+    wrapper = known[element]
+    for below in reversed(chain):
+        known.update((child.value, child) for child in wrapper.children if child.kind == "element")
+        wrapper = known[below]
+    return wrapper
 
 
 def wrap_item(item: Any, tree: TreeDocument) -> Any:

@@ -24,7 +24,7 @@ from clacks.xquery.serialize import serialize
 from clacks.xquery.tree import TreeDocument, wrap
 
 BUDGET = QueryBudget(
-    steps=10**9, nodes=3_000_000, string_bytes=2**28, depth=1000, integer_bits=2**16, seconds=4
+    steps=10**9, nodes=3_000_000, string_bytes=2**28, depth=1000, integer_bits=2**16, seconds=3
 )
 NAMES = {"j": "http://www.w3.org/2005/xpath-functions"}
 

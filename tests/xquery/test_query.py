@@ -173,3 +173,28 @@ def test_one_query_run_many_times_gives_the_same_and_keeps_nothing():
     query = compile_query("for $s in //*:Status let $n := <n>{$s/text()}</n> return string($n)")
     tree = wrap(EVENT)
     assert all(query.evaluate(tree) == ["busy"] for _ in range(200))
+
+
+def test_elements_found_by_name_below_a_node_are_the_same_nodes_as_by_steps():
+    document = etree.XML("<r xmlns:p='u'><a><b/><p:b/></a><b><b/><!--c--></b>text<a/></r>")
+    tree = wrap(document)
+    assert run("//b ! path()", tree) == run(
+        "for $n in /descendant::node()[name() = 'b'] return path($n)", tree
+    )
+    assert run(
+        "(//b)[3] is /r/b/b, count(/r/b//b), count(/r//*:b), /r/b[1]/descendant::b/..  is /r/b", tree
+    ) == [
+        True,
+        1,
+        4,
+        True,
+    ]
+    assert run("count(//none), count(//@none), count(//Q{u}b)", wrap(document)) == [0, 0, 1]
+
+
+def test_few_steps_into_a_large_document_wrap_only_what_they_meet():
+    document = etree.XML("<r>" + "<e><f><g/></f></e>" * 200 + "<x><y>1</y></x></r>")
+    tree = wrap(document)
+    assert run("string(//y)", tree) == ["1"]
+    first = tree.children[0].children[0]
+    assert first._children is None
