@@ -328,3 +328,52 @@ def test_undeliverable_messages_pass_to_another_consumer():
     received = proton.Message()
     received.decode(other.got[0])
     assert received.delivery_count == 1
+
+
+def test_modified_without_failure_is_offered_again_as_it_was():
+    world = World()
+    caller, agent = world.peer(), world.peer("agent")
+    agent.hold = True
+    agent.receiver(CORE)
+    caller.send(caller.sender(CORE), Message(body=b"1"), context=1)
+    agent.hold = False
+    incoming = agent.incoming[0]
+    assert incoming is not None
+    proton.Delivery.wrap(incoming._delivery).update(proton.Delivery.MODIFIED)
+    incoming._finish(None)
+    world.run()
+    assert len(agent.got) == 2
+    assert agent.got[0] == agent.got[1]
+    assert _outcomes(caller.outcomes) == {1: "accepted"}
+
+
+def test_draining_a_queue_gives_what_there_is_and_ends_the_credit():
+    world = World()
+    caller, agent = world.peer(), world.peer("agent")
+    link = agent.receiver(CORE, window=0)
+    sender = caller.sender(CORE)
+    caller.send(sender, Message(body=b"1"))
+    link.link.drain(5)
+    agent.engine.touch()
+    world.run()
+    assert agent.bodies == [b"1"]
+    assert link.credit == 0
+    caller.send(sender, Message(body=b"2"))
+    assert len(agent.got) == 1
+
+
+def test_a_consumer_that_cannot_be_written_to_is_passed_over_and_gets_more_later():
+    world = World()
+    caller, stuck, well = world.peer(), world.peer("agent"), world.peer("agent")
+    stuck.receiver(CORE, window=10_000)
+    well.receiver(CORE, window=10_000)
+    stuck.writable = False
+    sender = caller.sender(CORE)
+    for number in range(200):
+        caller.send(sender, Message(body=b"%03d" % number + b"x" * 10_000), context=number)
+    assert 50 <= len(caller.outcomes) < 200
+    stuck.writable = True
+    world.run()
+    assert len(stuck.got) + len(well.got) == 200
+    assert len(well.got) > len(stuck.got)
+    assert len(caller.outcomes) == 200
