@@ -337,6 +337,7 @@ class GroupBy(Clause):
                 groups[plain].append((keys, values))
                 ordered.append((keys, values))
             for slot in others:
+                step(len(frame[slot]))
                 values[slot].extend(frame[slot])
         for keys, values in ordered:
             for slot, value in values.items():

@@ -150,21 +150,27 @@ class Lookup(Expression):
         else:
             containers = self._items[0].run(ctx)
         out: list[Any] = []
+        step = ctx.execution.meter.step
         for container in containers:
             if not isinstance(container, (XMap, XArray)):
                 raise failure("XPTY0004", f"a lookup wants maps and arrays, found {describe(container)}")
             if self.all:
                 members = container.values() if isinstance(container, XMap) else container.members
                 for member in members:
+                    step(1 + len(member))
                     out.extend(member)
                 continue
             keys: Sequence[Any] = [self.key] if self.key is not None else atomize(self._items[-1].run(ctx))
             for key in keys:
                 if isinstance(container, XMap):
-                    out.extend(container.get(key) or ())
+                    found: Sequence[Any] = container.get(key) or ()
                 else:
-                    out.extend(container.at(convert([key], INTEGER_ONE, "position in an array")[0]))
-        ctx.execution.meter.step(len(out) + 1)
+                    found = container.at(convert([key], INTEGER_ONE, "position in an array")[0])
+                if len(keys) == 1 and len(containers) == 1:
+                    step(1)
+                    return found  # as it is: a range stays a range
+                step(1 + len(found))
+                out.extend(found)
         return out
 
 

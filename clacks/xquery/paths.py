@@ -495,8 +495,9 @@ class Path(Expression):
                 raise failure("XPTY0019", f"a path goes from nodes, found {describe(node)}")
             inner.item = node
             inner.position = place
-            step(1)
-            found.extend(right.run(inner))
+            value = right.run(inner)
+            step(1 + len(value))
+            found.extend(value)
         count = sum(1 for item in found if isinstance(item, Node))
         if count == 0:
             return found
@@ -529,8 +530,9 @@ class SimpleMap(Expression):
         for place, item in enumerate(items, 1):
             inner.item = item
             inner.position = place
-            step(1)
-            out.extend(right.run(inner))
+            value = right.run(inner)
+            step(1 + len(value))
+            out.extend(value)
         return out
 
 

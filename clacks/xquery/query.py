@@ -284,13 +284,18 @@ class Query:
             if module.context_item is not None or module.imports:
                 context.item = context_item(module, context, item)
             execution.caches["context item"] = context.item
-            return finish(module.body.run(context))
+            value = module.body.run(context)
+            if type(value) is range:
+                execution.meter.step(len(value))
+            return finish(value)
         except RecursionError:
             if sys.getrecursionlimit() < RECURSION_LIMIT:
                 # Only now, so that a process whose queries are shallow keeps its own limit.
                 sys.setrecursionlimit(RECURSION_LIMIT)
                 return self.execute(execution.again(), item, finish)
             raise QueryBudgetExceeded(BUDGET_CODE, "the query recurs too deeply", source=self.text) from None
+        except MemoryError:
+            raise QueryBudgetExceeded(BUDGET_CODE, "the query wants more memory", source=self.text) from None
         except QueryError as error:
             place(error)
             if error.source is None:
