@@ -14,13 +14,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
 
 from clacks.common.errors import QueryBudgetExceeded
 
-__all__ = ["BROKER_BUDGET", "BUDGET_CODE", "DEFAULT", "UNBOUNDED", "Meter", "QueryBudget", "exceeded"]
+__all__ = [
+    "BROKER_BUDGET",
+    "BUDGET_CODE",
+    "DEFAULT",
+    "UNBOUNDED",
+    "Meter",
+    "QueryBudget",
+    "exceeded",
+    "small_cache",
+]
 
 BUDGET_CODE = "CLBG0001"
 """Code of ``QueryBudgetExceeded``: the W3C has none for it. try/catch never sees it."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LOOK = 256
 """Steps between two looks at the clock. A step takes 0.5 to 5 us."""
@@ -113,6 +127,7 @@ class Meter:
         self._nodes -= n
         if self._nodes < 0:
             raise exceeded(f"more than {self.budget.nodes} nodes constructed")
+        self.step(n)
 
     def text(self, n: int) -> None:
         """Make a string of ``n`` characters; call it before the string is made where its length is known."""
@@ -136,6 +151,20 @@ class Meter:
         """Make an integer of at most ``bits`` bits; call it before a product or power is computed."""
         if bits > self.budget.integer_bits:
             raise exceeded(f"an integer of more than {self.budget.integer_bits} bits")
+
+
+def small_cache(call: Callable[P, R]) -> Callable[P, R]:
+    """Remember the results of a function of texts, but not for long texts: a cache keeps no megabytes."""
+    cached = lru_cache(maxsize=256)(call)
+
+    @wraps(call)
+    def choose(*args: P.args, **kwargs: P.kwargs) -> R:
+        first = args[0]
+        if isinstance(first, str) and len(first) > 1000:
+            return call(*args, **kwargs)
+        return cached(*args, **kwargs)  # type: ignore[arg-type]
+
+    return choose
 
 
 def exceeded(what: str) -> QueryBudgetExceeded:

@@ -11,14 +11,14 @@ import datetime
 import re
 import zoneinfo
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from clacks.xquery.budget import small_cache
 from clacks.xquery.compare import civil_from_days, days_from_civil
 from clacks.xquery.errors import failure
 from clacks.xquery.format_integer import format_integer, ordinal_suffix, read_digit_picture, script_zero
 
-__all__ = ["Moment", "check_calendar", "format_moment"]
+__all__ = ["Moment", "check_calendar", "format_moment", "widths"]
 
 MONTHS = [
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
@@ -50,6 +50,9 @@ ZONE_NAMES = {
     -480: "PST", -540: "AKST", -600: "HST",
 }  # fmt: skip
 """Names of timezones where the place does not tell."""
+
+LONGEST_YEAR = 12
+"""Digits that no year has: a picture's greater width cuts nothing."""
 
 COUNTRY_ZONES = {
     "us": (
@@ -95,7 +98,12 @@ def wrong(picture: str, reason: str) -> Exception:
     return failure("FOFD1340", f"picture {picture[:60]!r}: {reason}")
 
 
-@lru_cache(maxsize=256)
+def widths(picture: str) -> int:
+    """Return how many characters the components of a picture fill at least; FOFD1340 if it is wrong."""
+    return sum(part.least for part in read_picture(picture) if isinstance(part, Marker))
+
+
+@small_cache
 def read_picture(picture: str) -> tuple[str | Marker, ...]:
     """Read a picture; FOFD1340 if it is wrong."""
     parts: list[str | Marker] = []
@@ -377,7 +385,7 @@ def write_number(marker: Marker, number: int) -> str:
     least, most = marker.least, marker.most
     digit_count = sum(script_zero(c) is not None for c in presentation)
     if not digit_count:
-        if marker.component == "Y" and most is not None:
+        if marker.component == "Y" and most is not None and most < LONGEST_YEAR:
             number %= 10**most
         return format_integer(number, presentation + (";o" if ordinal else "")).ljust(least)
     if not marker.widths and digit_count + presentation.count("#") > 1:
@@ -388,7 +396,7 @@ def write_number(marker: Marker, number: int) -> str:
         wide = digit_count + presentation.count("#")
         if most is None and wide > 1:
             most = wide
-        if most is not None:
+        if most is not None and most < LONGEST_YEAR:
             number %= 10**most
     picture = read_digit_picture(presentation)
     text = picture.apply(str(number).rjust(max(least, 1), "0"))

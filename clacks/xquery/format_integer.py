@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
+from clacks.xquery.budget import small_cache
 from clacks.xquery.errors import failure
 
 __all__ = ["format_integer", "group_digits", "ordinal_suffix", "script_zero", "spell"]
@@ -187,7 +187,7 @@ def picture_error(picture: str, reason: str) -> Exception:
     return failure("FODF1310", f"picture {picture[:60]!r}: {reason}")
 
 
-@lru_cache(maxsize=256)
+@small_cache
 def read_digit_picture(picture: str) -> DigitPicture:
     """Read a decimal digit pattern; FODF1310 if it is wrong."""
     return DigitPicture(picture)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from functools import lru_cache
 from typing import Any
 
+from clacks.xquery.budget import small_cache
 from clacks.xquery.errors import failure
 from clacks.xquery.format_integer import group_digits
 
@@ -163,7 +163,7 @@ def wrong(picture: str, reason: str) -> Exception:
     return failure("FODF1310", f"picture {picture[:60]!r}: {reason}")
 
 
-@lru_cache(maxsize=256)
+@small_cache
 def read_picture(picture: str, form: Format) -> tuple[SubPicture, SubPicture | None]:
     """Read a picture: the half for all numbers or for positive ones, and the half for negative ones."""
     halves = picture.split(form.pattern)
@@ -199,7 +199,7 @@ def format_number(value: Any, picture: str, properties: Mapping[str, str]) -> st
     # The shortest digits that stand for the double, not the 50 that its binary form has.
     from clacks.xquery.values import string_of
 
-    number = abs(Decimal(string_of(value) if isinstance(value, float) else value))
+    number = Decimal(string_of(value) if isinstance(value, float) else value).copy_abs()
     room = Context(
         prec=max(
             40, number.adjusted() + sub.most_fraction + sub.scale + 60, len(number.as_tuple().digits) + 8

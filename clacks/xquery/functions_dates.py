@@ -12,7 +12,7 @@ from elementpath.datatypes import Date, DateTime, DayTimeDuration, Time, Timezon
 from clacks.xquery.compare import civil_from_days, days_from_civil, instant
 from clacks.xquery.context import Context
 from clacks.xquery.errors import failure
-from clacks.xquery.format_date import Moment, check_calendar, format_moment
+from clacks.xquery.format_date import Moment, check_calendar, format_moment, widths
 from clacks.xquery.library import function
 
 __all__ = ["moment_of"]
@@ -236,11 +236,10 @@ def register_format() -> None:
     ) -> str | None:
         if value is None:
             return None
-        ctx.execution.meter.text(2 * len(picture))
+        # A width of six digits is a megabyte, and a picture may have many.
+        ctx.execution.meter.text(len(picture) + widths(picture))
         mark = check_calendar(calendar, ctx.static.namespaces)
-        text = format_moment(moment_of(value), picture, language, mark, place)
-        ctx.execution.meter.text(len(text))
-        return text
+        return format_moment(moment_of(value), picture, language, mark, place)
 
     for name in ("dateTime", "date", "time"):
         function(

@@ -47,7 +47,7 @@ def absolute(ctx: Context, value: Any) -> Any:
         return None
     if isinstance(value, float):
         return like(value, abs(float(value)))
-    return abs(int(value)) if isinstance(value, int) else abs(value)
+    return abs(int(value)) if isinstance(value, int) else value.copy_abs()
 
 
 @function("fn:ceiling($arg as xs:numeric?) as xs:numeric?")
@@ -306,8 +306,8 @@ class Chain(FunctionItem):
         """Return the next generator, or the argument in random order."""
         if not self.permute:
             return [generator(following(self.state))]
+        ctx.execution.meter.step(4 * len(args[0]))
         items = list(args[0])
-        ctx.execution.meter.step(len(items))
         state = self.state
         for index in range(len(items) - 1, 0, -1):
             state = following(state)

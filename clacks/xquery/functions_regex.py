@@ -123,7 +123,7 @@ def analyze_string(ctx: Context, text: str | None, pattern: str, flags: str = ""
 
 
 def new_element(local: str, base: str | None) -> Element:
-    return Element(FN + local, "fn", {"fn": PREFIXES["fn"]}, base)
+    return Element(FN + local, "", {"": PREFIXES["fn"]}, base)
 
 
 def append_text(parent: Element, local: str, text: str, base: str | None) -> None:

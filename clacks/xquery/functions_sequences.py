@@ -15,6 +15,7 @@ from elementpath.datatypes import (
     YearMonthDuration,
 )
 
+from clacks.xquery.arithmetic import DECIMALS
 from clacks.xquery.compare import Incomparable, deep_equal, equal, family, less, value_key
 from clacks.xquery.context import Context
 from clacks.xquery.conversion import describe, to_double
@@ -184,7 +185,12 @@ def add_up(ctx: Context, values: Sequence[Any], what: str) -> Any:
             for value in values:
                 single = to_float(float(single) + to_double(value))
             return single
-        exact = sum(values[1:], values[0])
+        exact = values[0]
+        if width == 1:
+            for value in values[1:]:
+                exact = DECIMALS.add(Decimal(exact), Decimal(value))
+            return exact
+        exact = sum(values)
         if isinstance(exact, int):
             meter.integer(exact.bit_length())
             return int(exact)
@@ -232,7 +238,7 @@ def average(ctx: Context, values: Sequence[Any]) -> Any:
     if isinstance(sum_of_all, float):
         return sum_of_all / size
     if isinstance(sum_of_all, (int, Decimal)):
-        return Decimal(sum_of_all) / size
+        return DECIMALS.divide(Decimal(sum_of_all), Decimal(size))
     if isinstance(sum_of_all, YearMonthDuration):
         return YearMonthDuration(math.floor(Decimal(sum_of_all.months) / size + Decimal("0.5")))
     return DayTimeDuration(sum_of_all.seconds / size)

@@ -270,6 +270,8 @@ def serialize(
 
     chosen = parameters if isinstance(parameters, Parameters) else Parameters.of(parameters or {})
     chosen.check()
+    if meter is not None:
+        meter.step(len(items))
     if chosen.method == "json":
         text = write_json(items, chosen, meter)
     elif chosen.method == "adaptive":

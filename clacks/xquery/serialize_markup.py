@@ -60,7 +60,7 @@ URI_ATTRIBUTES = {
     "longdesc": {"frame", "iframe", "img"}, "manifest": {"html"}, "name": {"a"}, "poster": {"video"},
     "profile": {"head"},
     "src": {"audio", "embed", "frame", "iframe", "img", "input", "script", "source", "track", "video"},
-    "usemap": {"img", "input", "object"}, "value": {"input"},
+    "usemap": {"img", "input", "object"},
 }  # fmt: skip
 
 TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;", "\x85": "&#x85;", "\u2028": "&#x2028;"}

@@ -15,7 +15,7 @@ from clacks.xquery.functions import FunctionItem
 from clacks.xquery.json_text import code_escape, escape_json
 from clacks.xquery.maps import XArray, XMap
 from clacks.xquery.nodes import Node
-from clacks.xquery.sequence_types import type_name
+from clacks.xquery.sequence_types import parent_type, type_name
 from clacks.xquery.serialize import Parameters, serialize
 from clacks.xquery.serialize_markup import encodes_all
 from clacks.xquery.values import string_of
@@ -206,7 +206,15 @@ def adaptive_atomic(value: Any, parameters: Parameters) -> str:
         return scientific(value)
     if isinstance(value, (int, Decimal)):
         return string_of(value)
-    return f'xs:{type_name(value)}("{string_of(value)}")'
+    return f'xs:{primitive(type_name(value))}("{string_of(value)}")'
+
+
+def primitive(name: str) -> str:
+    """Return the primitive type that a type comes from."""
+    while (parent := parent_type(name)) not in (None, "anyAtomicType", "numeric"):
+        assert parent is not None
+        name = parent
+    return name
 
 
 def scientific(value: float) -> str:

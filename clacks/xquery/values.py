@@ -120,7 +120,8 @@ def float_text(value: float) -> str:
         value = single(value)
         text = special(value)
         if text is None:
-            for digits in range(5, 9):
+            # Numbers below the normal range have fewer digits than the usual six.
+            for digits in range(5 if abs(value) >= 1.2e-38 else 0, 9):
                 shortest = f"{float(value):.{digits}e}"
                 if single(float(shortest)) == value:
                     break
