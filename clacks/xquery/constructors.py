@@ -90,9 +90,12 @@ class Builder:
         target: The node to fill.
         ctx: The context; its meter counts nodes and text.
         static: Static context with the copy-namespaces mode.
+        declared: Namespaces that attributes of the constructor itself declare.
     """
 
-    def __init__(self, target: Any, ctx: Context, static: Any) -> None:
+    def __init__(
+        self, target: Any, ctx: Context, static: Any, declared: dict[str, str] | None = None
+    ) -> None:
         self.target = target
         self.is_element = target.kind == "element"
         self.meter = ctx.execution.meter
@@ -100,7 +103,7 @@ class Builder:
         self.has_content = False
         self.pending: list[str] = []
         self.names: set[str] = set()
-        self.bound: dict[str, str] = {}
+        self.bound: dict[str, str] = dict(declared or {})
         self.copied: list[Any] = []
 
     def text(self, text: str) -> None:
@@ -191,8 +194,7 @@ class Builder:
             if kind == "element" and not self.static.preserve_namespaces:
                 prune(item)
         else:
-            item, count = copy_node(item, preserve=self.static.preserve_namespaces)
-            self.meter.nodes(count)
+            item, _ = copy_node(item, preserve=self.static.preserve_namespaces, count=self.meter.nodes)
         self.add(item)
         if kind == "element":
             self.copied.append(item)
@@ -246,8 +248,6 @@ class Builder:
         target = self.target
         scope = target._namespaces
         for prefix, uri in self.bound.items():
-            if prefix in scope and scope[prefix] != uri and prefix in self.bound_by_name():
-                raise failure("XQDY0102", f"prefix {prefix!r} is bound to two namespaces")
             scope[prefix] = uri
         uri = target.namespace
         if uri and uri != XML_NAMESPACE:
@@ -267,10 +267,6 @@ class Builder:
                 )
                 attribute.prefix = prefix
             scope[prefix] = uri
-
-    def bound_by_name(self) -> set[str]:
-        """Return the prefixes that a namespace constructor may not change: those declared by attributes."""
-        return set()
 
 
 def free_prefix(scope: dict[str, str], base: str) -> str:

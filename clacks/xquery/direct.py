@@ -225,6 +225,7 @@ class DirectElement(Constructor):
         attributes: The ``direct-attribute`` tokens.
         content: Text pieces, enclosed expressions, direct constructors.
         namespaces: In-scope namespaces that the text declares, here and around.
+        declared: Those of them that its own attributes declare.
     """
 
     expanded_name = ""
@@ -273,6 +274,7 @@ class DirectElement(Constructor):
         finally:
             parser.tolerant -= 1
         declared = self.declarations(scanner)
+        self.declared = {prefix: uri for prefix, uri in declared.items() if uri}
         if not declared and not self.has_expressions:
             return
         if declared:
@@ -446,7 +448,7 @@ class DirectElement(Constructor):
         """Make the element."""
         static = self.static
         element = Element(self.expanded_name, self.name.prefix, dict(self.namespaces), static.base_uri)
-        builder = Builder(element, ctx, static)
+        builder = Builder(element, ctx, static, self.declared)
         for attribute in self.attributes:
             name = attribute.expanded_name
             builder.attribute(Attribute(name, attribute.text(ctx), attribute.name.prefix))

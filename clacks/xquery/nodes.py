@@ -11,7 +11,7 @@ attributes, attributes before children.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 from urllib.parse import urljoin
@@ -445,13 +445,20 @@ def text_below(node: Node) -> Iterator[str]:
             yield child.value
 
 
-def copy_node(node: Any, *, preserve: bool = True, inherit: dict[str, str] | None = None) -> tuple[Any, int]:
+def copy_node(
+    node: Any,
+    *,
+    preserve: bool = True,
+    inherit: dict[str, str] | None = None,
+    count: Callable[[int], object] = int,
+) -> tuple[Any, int]:
     """Copy a node and all below it (XQuery 3.1, 3.9.1.3).
 
     Args:
         node: What to copy; may belong to any tree.
         preserve: Keep all namespaces of copied elements, else only those that names use.
         inherit: Namespaces of the new parent that copied elements take on too, or None for no-inherit.
+        count: Told the number of nodes while they are copied, so that a budget can stop it.
 
     Returns:
         The copy, without a parent, and the number of nodes in it.
@@ -461,6 +468,7 @@ def copy_node(node: Any, *, preserve: bool = True, inherit: dict[str, str] | Non
     if kind == "element":
         top = copy_element(node, preserve, inherit)
         total += len(top.attributes)
+        count(total)
         stack = [(top, iter(node.children))]
         while stack:
             target, children = stack[-1]
@@ -468,10 +476,12 @@ def copy_node(node: Any, *, preserve: bool = True, inherit: dict[str, str] | Non
                 if child.kind == "element":
                     twin = copy_element(child, preserve, inherit)
                     total += 1 + len(twin.attributes)
+                    count(1 + len(twin.attributes))
                     target.append(twin)
                     stack.append((twin, iter(child.children)))
                     break
                 total += 1
+                count(1)
                 target.append(copy_leaf(child))
             else:
                 stack.pop()
@@ -479,12 +489,13 @@ def copy_node(node: Any, *, preserve: bool = True, inherit: dict[str, str] | Non
     if kind == "document":
         document = Document(base=node.base_uri)
         for child in node.children:
-            twin, size = copy_node(child, preserve=preserve, inherit=inherit)
+            twin, size = copy_node(child, preserve=preserve, inherit=inherit, count=count)
             total += size
             twin.parent = document
             document._children.append(twin)
             twin.index = len(document._children)
         return document, total
+    count(1)
     return copy_leaf(node), total
 
 

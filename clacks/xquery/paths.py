@@ -10,6 +10,7 @@ from one node, and child or attribute steps from nodes of which none is inside a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from clacks.xquery.conversion import boolean_value, describe
@@ -110,6 +111,9 @@ AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
 }
 """What each axis finds from a node, in the order of the axis."""
 
+BELOW = frozenset({"descendant", "descendant-or-self"})
+SORTING = 4
+"""Steps that putting one node in its order costs."""
 GROWN = (TreeDocument, TreeElement)
 REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "ancestor-or-self"})
 KEEP_PEERS = frozenset({"child", "attribute", "self"})
@@ -237,6 +241,8 @@ class Step(Expression):
         candidates: Sequence[Any]
         if axis == "descendant" and name is not None and self.test.kind == "element" and type(node) in GROWN:
             candidates = named_descendants(node, name)
+        elif axis in BELOW:
+            candidates = collected(node, axis, ctx)
         else:
             candidates = node.children if axis == "child" else AXES[axis](node)
         if name is not None:
@@ -245,7 +251,7 @@ class Step(Expression):
         else:
             matches = self.test.matches
             found = [n for n in candidates if matches(n)]
-        ctx.execution.meter.step(len(candidates) + 1)
+        ctx.execution.meter.step(1 if axis in BELOW else len(candidates) + 1)
         if self._items:
             for predicate in self._items:
                 found = filtered(found, predicate, ctx)
@@ -257,6 +263,19 @@ class Step(Expression):
     def counts(self) -> bool:
         """Tell whether a predicate may look at positions."""
         return any(may_count(predicate) for predicate in self._items)
+
+
+def collected(node: Any, axis: str, ctx: Context) -> list[Any]:
+    """Return a node's descendants, counting steps while they are collected: a document may be large."""
+    found = [node] if axis == "descendant-or-self" else []
+    below = descendants(node)
+    step = ctx.execution.meter.step
+    while True:
+        chunk = list(islice(below, 256))
+        if not chunk:
+            return found
+        step(len(chunk))
+        found += chunk
 
 
 def may_count(predicate: Expression) -> bool:
@@ -482,6 +501,7 @@ class Path(Expression):
                 found.extend(right.from_node(node, ctx))
             if right.axis in KEEP_PEERS and getattr(left, "peers", False):
                 return found
+            ctx.execution.meter.step(SORTING * len(found))
             return in_document_order(found)
         return self.general(nodes, right, ctx)
 

@@ -65,7 +65,7 @@ def to_item(value: object) -> Any:
         return wrap(value)
     if isinstance(value, etree._Element):
         return wrap(value).children[0]
-    raise TypeError(f"no XQuery value: {type(value).__name__}")
+    raise failure("XPTY0004", f"a Python object of type {type(value).__name__} is no XQuery value")
 
 
 def to_python(item: Any) -> Any:

@@ -107,6 +107,9 @@ def test_namespace_declared_after_an_expression_holds_for_it_too():
         ("element {'1'} {}", "XQDY0074"),
         ("attribute xmlns {}", "XQDY0044"),
         ("namespace xmlns {'u'}", "XQDY0101"),
+        ("<e xmlns:p='a'>{namespace p {'b'}}</e>", "XQDY0102"),
+        ("<e>{namespace p {'a'}, namespace p {'b'}}</e>", "XQDY0102"),
+        ("<e>{namespace {''} {'a'}}</e>", "XQDY0102"),
         ("document {attribute a {}}", "XPTY0004"),
     ],
 )

@@ -85,6 +85,7 @@ def test_nine_hundred_levels_of_recursion_are_fine_and_endless_recursion_is_refu
         run("declare function local:f($n) { try { <a>{local:f($n + 1)}</a> } catch * { 0 } }; local:f(1)")
 
 
+@pytest.mark.slow
 def test_budget_is_not_caught_by_try():
     with pytest.raises(QueryBudgetExceeded):
         run("try { count((1 to 100000000)[. mod 2 = 0]) } catch * { 0 }")
@@ -142,6 +143,7 @@ def test_variable_that_needs_itself_is_refused():
     assert caught.value.code == "XQDY0054"
 
 
+@pytest.mark.slow
 def test_compiled_query_is_run_by_many_threads_at_once():
     query = compile_query(
         "declare variable $k external; declare variable $g := $k * 2;"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import gc
+import sys
 from decimal import Decimal
 
 import pytest
@@ -198,3 +200,28 @@ def test_few_steps_into_a_large_document_wrap_only_what_they_meet():
     assert run("string(//y)", tree) == ["1"]
     first = tree.children[0].children[0]
     assert first._children is None
+
+
+def test_value_of_a_foreign_type_is_refused_as_an_error_of_the_query():
+    query = compile_query("declare variable $v external; 1")
+    with pytest.raises(QueryEvaluationError) as caught:
+        query.evaluate(None, {"v": object()})
+    assert caught.value.code == "XPTY0004"
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_twenty_thousand_runs():
+    query = compile_query(
+        "declare function local:f($n) { if ($n = 0) then () else ($n, local:f($n - 1)) };"
+        "for $s in //*:Status let $m := map{'a': string($s)}, $f := function($x) { $x || $m?a } "
+        "return <n>{$f('1'), local:f(3)}</n>"
+    )
+    trees = [wrap(EVENT), EVENT]
+    for _ in range(500):
+        query.evaluate(trees[0])
+    gc.collect()
+    before = sys.getallocatedblocks()
+    for turn in range(20_000):
+        query.evaluate(trees[turn % 2])
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 1000

@@ -1,0 +1,55 @@
+"""Ranges are lazy, and whoever goes through a large one pays by the step."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from clacks.common.errors import QueryBudgetExceeded
+from clacks.xquery import BROKER_BUDGET, compile_query
+
+HUGE = "(1 to 10000000000)"
+
+
+@pytest.mark.parametrize(
+    ("query", "result"),
+    [
+        (f"count({HUGE})", [10_000_000_000]),
+        (f"{HUGE}[5]", [5]),
+        (f"head({HUGE}), exists({HUGE}), tail({HUGE})[1]", [1, True, 2]),
+        (f"{HUGE} = 5, {HUGE} = 0", [True, False]),
+        (f"let $r := {HUGE} return [$r]?1[7]", [7]),
+        (f"{HUGE} instance of xs:integer+", [True]),
+        (f"declare function local:f($n as xs:integer*) {{ count($n) }}; local:f({HUGE})", [10_000_000_000]),
+    ],
+)
+def test_range_is_not_made_to_be_looked_at(query, result):
+    assert compile_query(query).evaluate(None) == result
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        HUGE,
+        f"({HUGE}, 1)",
+        f"{HUGE} ! 1",
+        f"1 ! {HUGE}",
+        f"for $x in {HUGE} return 1",
+        f"for $x in {HUGE} order by $x return 1",
+        f"{HUGE}[. = 0]",
+        f"some $x in {HUGE} satisfies $x = 0",
+        f"<a>{{{HUGE}}}</a>",
+        f"array {{{HUGE}}}",
+        f"map {{1: {HUGE}}}?*",
+        f"string-join({HUGE} ! string())",
+        f"for-each({HUGE}, function($x) {{ $x }})",
+        f"declare function local:f($n as xs:double*) {{ 1 }}; local:f({HUGE})",
+    ],
+)
+def test_going_through_a_huge_range_ends_within_the_budget_of_a_broker(query):
+    compiled = compile_query(query, budget=BROKER_BUDGET)
+    start = time.thread_time()
+    with pytest.raises(QueryBudgetExceeded):
+        compiled.evaluate(None)
+    assert time.thread_time() - start < 0.2
