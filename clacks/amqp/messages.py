@@ -7,6 +7,7 @@ too, but only if a query names them. So `decode` reads the properties section, n
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -192,11 +193,14 @@ class Envelope:
     """What a broker must know of a message that it does not open.
 
     ``raw`` is what is passed on: the message without delivery annotations, which are from hop to hop (3.2.2).
+    ``body`` is the content of the data section, if there is just one and somebody asked for it.
     """
 
     raw: bytes
     user_id: bytes | None = None
     to: str | None = None
+    subject: str | None = None
+    body: bytes | None = None
     ttl: int | None = None
     absolute_expiry_time: int | None = None
 
@@ -208,11 +212,13 @@ class Envelope:
         return now + self.ttl / 1000 if ends is None else min(ends, now + self.ttl / 1000)
 
 
+_LIST32: Final = struct.Struct(">II").unpack_from
+_MOST_FIELDS: Final = 13  # 3.2.4
 _PLAIN_DATA: Final = (b"\x00\x53\x75\xa0", b"\x00\x53\x75\xb0")
 
 
-def open_envelope(data: bytes) -> Envelope:
-    """Read the outside of a message; of its body only the size.
+def open_envelope(data: bytes, *, body: bool = False) -> Envelope:
+    """Read the outside of a message; of its body only the size, unless ``body`` is asked for.
 
     Raises:
         ProtocolError: If the bytes are no AMQP message, or its sections are out of order.
@@ -223,16 +229,21 @@ def open_envelope(data: bytes) -> Envelope:
     if data.startswith(_PLAIN_DATA) and end > 8:
         size = data[4] + 5 if data[3] == 0xA0 else int.from_bytes(data[4:8], "big") + 8
         if size == end:
+            if body:
+                envelope.body = data[5 if data[3] == 0xA0 else 8 :]
             return envelope
-    at = last = 0
+    at = last = bodies = 0
     while at < end:
         start = at
         last, at = _section_at(data, at, end, last)
         if last == _PROPERTIES:
-            fields, at = decode_value(data, at)
-            if type(fields) is not list:
-                raise ProtocolError("the properties of a message are no list")
-            _set_outside(envelope, fields)
+            at = _read_outside(envelope, data, at)
+        elif last == _DATA and body:
+            value, at = decode_value(data, at)
+            if type(value) is not bytes:
+                raise ProtocolError("a data section holds something other than binary")
+            envelope.body = None if bodies else value
+            bodies += 1
         elif last == _HEADER:
             fields, at = decode_value(data, at)
             if type(fields) is not list:
@@ -248,20 +259,55 @@ def open_envelope(data: bytes) -> Envelope:
     return envelope
 
 
-def _set_outside(envelope: Envelope, fields: list[Any]) -> None:
-    count = len(fields)
-    if count > 1 and (user := fields[1]) is not None:
-        if type(user) is not bytes:
-            raise ProtocolError("the user_id of a message has the wrong type")
-        envelope.user_id = user
-    if count > 2 and (to := fields[2]) is not None:
-        if not isinstance(to, str):
-            raise ProtocolError("the to of a message is no text")
-        envelope.to = to
-    if count > 8 and (expiry := fields[8]) is not None:
-        if not isinstance(expiry, int):
-            raise ProtocolError("the absolute_expiry_time of a message has the wrong type")
-        envelope.absolute_expiry_time = expiry
+def _read_outside(envelope: Envelope, data: bytes, at: int) -> int:
+    """Read the properties section from ``at``, keep what an envelope has, and return where it ends."""
+    try:
+        code = data[at]
+        if code == 0xC0:
+            end, count, at = at + 2 + data[at + 1], data[at + 2], at + 3
+        elif code == 0xD0:
+            size, count = _LIST32(data, at + 1)
+            end, at = at + 5 + size, at + 9
+        elif code == 0x45:
+            return at + 1
+        else:
+            raise ProtocolError("the properties of a message are no list")
+        if count > _MOST_FIELDS:
+            raise ProtocolError(f"the properties of a message have {count} fields")
+        for number in range(count):
+            code = data[at]
+            if code == 0x40:
+                at += 1
+                continue
+            value: object
+            if code == 0xA1:
+                start = at + 2
+                at = start + data[at + 1]
+                # What is no text is found here, before it ends the consumers who trust us.
+                value = data[start:at].decode()
+            else:
+                value, at = decode_value(data, at)
+            if number == 1:
+                if type(value) is not bytes:
+                    raise ProtocolError("the user_id of a message has the wrong type")
+                envelope.user_id = value
+            elif number == 2:
+                if not isinstance(value, str):
+                    raise ProtocolError("the to of a message is no text")
+                envelope.to = value
+            elif number == 3:
+                if not isinstance(value, str):
+                    raise ProtocolError("the subject of a message has the wrong type")
+                envelope.subject = value
+            elif number == 8:
+                if not isinstance(value, int):
+                    raise ProtocolError("the absolute_expiry_time of a message has the wrong type")
+                envelope.absolute_expiry_time = value
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the properties of a message cannot be read: {error}") from error
+    if at != end:
+        raise ProtocolError("the size of the properties of a message does not fit")
+    return at
 
 
 def with_delivery_count(data: bytes, count: int) -> bytes:

@@ -83,6 +83,7 @@ class Broker:
         self.limits = limits
         self.metrics = metrics if metrics is not None else Metrics()
         self.domain = domain
+        self._event_prefix = f"{domain}.event."
         self.container_id = f"clacks-{new_name()}"
         self.now = 0.0
         """The time that the driver gave last, in seconds since 1970."""
@@ -302,7 +303,7 @@ class Broker:
         name = classify(subscription.address, self.domain)
         user = subscription.outlet.user
         kinds = self.readable(user)
-        prefix = f"{self.domain}.event."
+        prefix = self._event_prefix
         size = len(prefix)
         if name.place is Place.EVENT:
             self.topics.subscribe(
@@ -357,24 +358,23 @@ class Broker:
             Refused: If address, subject and document do not agree, the document is not valid, or ``user``
                 may not publish that type.
         """
-        try:
-            message = decode(raw)
-        except ProtocolError as error:
-            raise Refused(DECODE_ERROR, str(error), "malformed message") from None
-        kind = name.kind
-        if message.user_id is not None and message.user_id != user.encode():
-            raise _foreign_user(user, message.user_id)
-        expires = message.expires_at
-        if expires is not None and self.now >= expires:
-            raise Refused(EXPIRED, "the event had expired", "expired")
-        subject = message.subject
+        envelope = self.check_envelope(raw, user, body=True)
+        kind, subject = name.kind, envelope.subject
         if subject is None or (kind is not None and subject != kind):
             wanted = kind or "the event type"
             raise Refused(INVALID_FIELD, f"the subject must be {wanted}, not {subject!r}", "wrong subject")
         if not self.rights.may_publish(user, subject):
             raise Refused(UNAUTHORIZED, f"{user} may not publish events of type {subject}", "no right")
+        message = None
+        body = envelope.body
+        if body is None:  # several data sections, or text as amqp-value
+            try:
+                message = decode(raw)
+            except ProtocolError as error:
+                raise Refused(DECODE_ERROR, str(error), "malformed message") from None
+            body = message.body
         try:
-            event = self.registry.receive(message.body)
+            event = self.registry.receive(body)
         except MalformedEvent as error:
             raise Refused(DECODE_ERROR, str(error), "malformed event") from None
         except InvalidEvent as error:
@@ -383,21 +383,21 @@ class Broker:
             raise Refused(
                 INVALID_FIELD, f"the subject is {subject}, the document {event.kind}", "wrong subject"
             )
-        if message.ttl is not None:
-            ends = self.now + message.ttl / 1000
-            expires = ends if expires is None else min(ends, expires)
-        self.topics.publish(f"{self.domain}.event.{subject}", raw, expires, Content(raw, message, event.root))
+        raw = envelope.raw
+        self.topics.publish(
+            self._event_prefix + subject, raw, envelope.expires(self.now), Content(raw, message, event.root)
+        )
         if incoming is not None:
             incoming.accept()
 
-    def check_envelope(self, raw: bytes, user: str) -> Envelope:
-        """Read the outside of a message.
+    def check_envelope(self, raw: bytes, user: str, *, body: bool = False) -> Envelope:
+        """Read the outside of a message, and its ``body`` if that is asked for.
 
         Raises:
             Refused: If it is none, has expired, or its user-id is not the login.
         """
         try:
-            envelope = open_envelope(raw)
+            envelope = open_envelope(raw, body=body)
         except ProtocolError as error:
             raise Refused(DECODE_ERROR, str(error), "malformed message") from None
         if envelope.user_id is not None and envelope.user_id != user.encode():
