@@ -203,6 +203,16 @@ class Envelope:
     body: bytes | None = None
     ttl: int | None = None
     absolute_expiry_time: int | None = None
+    _application: bytes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The application properties, read at every call.
+
+        Raises:
+            ProtocolError: If the section is no map with text keys.
+        """
+        return _application_properties(self._application)
 
     def expires(self, now: float) -> float | None:
         """Return the time (seconds since 1970) from which on nobody wants the message; None: never."""
@@ -251,8 +261,11 @@ def open_envelope(data: bytes, *, body: bool = False) -> Envelope:
             if len(fields) > 2 and type(fields[2]) is int:
                 envelope.ttl = fields[2]
         else:
+            inside = at
             at = skip_value(data, at)
-            if last == _DELIVERY_ANNOTATIONS:
+            if last == _APPLICATION:
+                envelope._application = data[inside:at]
+            elif last == _DELIVERY_ANNOTATIONS:
                 envelope.raw = data[:start] + data[at:]
     if not last:  # no body is against 3.2, but it is how proton writes a body of None
         raise ProtocolError("not an AMQP message: there is nothing")

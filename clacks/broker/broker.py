@@ -365,14 +365,12 @@ class Broker:
             raise Refused(INVALID_FIELD, f"the subject must be {wanted}, not {subject!r}", "wrong subject")
         if not self.rights.may_publish(user, subject):
             raise Refused(UNAUTHORIZED, f"{user} may not publish events of type {subject}", "no right")
-        message = None
         body = envelope.body
         if body is None:  # several data sections, or text as amqp-value
             try:
-                message = decode(raw)
+                body = decode(raw).body
             except ProtocolError as error:
                 raise Refused(DECODE_ERROR, str(error), "malformed message") from None
-            body = message.body
         try:
             event = self.registry.receive(body)
         except MalformedEvent as error:
@@ -385,7 +383,7 @@ class Broker:
             )
         raw = envelope.raw
         self.topics.publish(
-            self._event_prefix + subject, raw, envelope.expires(self.now), Content(raw, message, event.root)
+            self._event_prefix + subject, raw, envelope.expires(self.now), Content(raw, envelope, event.root)
         )
         if incoming is not None:
             incoming.accept()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from lxml import etree
 
 from clacks.amqp.engine import Sender
-from clacks.amqp.messages import Message, decode
+from clacks.amqp.messages import Envelope, decode, open_envelope
 from clacks.broker.waiting import Waiting
 from clacks.common.errors import MalformedEvent, ProtocolError
 from clacks.common.metrics import Counter
@@ -68,14 +68,15 @@ class Counts(Protocol):
 class Content:
     """The inside of a message for filters, opened when the first filter asks."""
 
-    __slots__ = ("_error", "_message", "_raw", "_root")
+    __slots__ = ("_envelope", "_error", "_raw", "_root", "_variables")
 
     def __init__(
-        self, raw: bytes, message: Message | None = None, root: etree._Element | None = None
+        self, raw: bytes, envelope: Envelope | None = None, root: etree._Element | None = None
     ) -> None:
         self._raw = raw
-        self._message = message
+        self._envelope = envelope
         self._root = root
+        self._variables: Mapping[str, object] | None = None
         self._error: Exception | None = None
 
     def open(self) -> tuple[etree._Element, Mapping[str, object]]:
@@ -88,14 +89,15 @@ class Content:
         if self._error is not None:
             raise self._error
         try:
-            if self._message is None:
-                self._message = decode(self._raw)
             if self._root is None:
-                self._root, _ = read_document(self._message.body)
-            return self._root, self._message.properties
+                self._root, _ = read_document(decode(self._raw).body)
+            if self._variables is None:
+                envelope = self._envelope or open_envelope(self._raw)
+                self._variables = envelope.properties
         except (MalformedEvent, ProtocolError) as error:
             self._error = error
             raise
+        return self._root, self._variables
 
 
 class Subscription:

@@ -127,6 +127,7 @@ def test_what_proton_writes_we_read(fields):
     assert envelope.absolute_expiry_time == ours.absolute_expiry_time
     assert envelope.subject == ours.subject
     assert envelope.body is None
+    assert envelope.properties == ours.properties
     assert open_envelope(raw, body=True).body == ours.body
 
 

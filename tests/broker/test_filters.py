@@ -5,7 +5,7 @@ import logging
 import pytest
 from proton import Described, symbol, ulong
 
-from clacks.amqp.messages import Message
+from clacks.amqp.messages import Message, encode
 from clacks.common.limits import Limits
 from tests.broker.world import NS, World, phone_status
 
@@ -180,3 +180,36 @@ def test_a_detached_filter_is_gone_and_an_equal_one_stays():
     admin.event(admin.sender("org.clacks.event.PhoneStatus"), "7")
     assert one.got == []
     assert len(other.got) == 1
+
+
+def test_an_event_as_text_or_in_several_sections_is_checked_and_filtered_as_well():
+    world = World()
+    admin, reader = world.peer(), world.peer()
+    reader.receiver("org.clacks.event", query=SEVEN)
+    sender = admin.sender("org.clacks.event.PhoneStatus")
+    subject = b"\x00\x53\x73\xc0\x11\x04\x40\x40\x40\xa1\x0bPhoneStatus"
+    for caller in "67":
+        body = phone_status(caller)
+        text = b"\x00\x53\x77\xa1" + bytes((len(body),)) + body
+        half = len(body) // 2
+        pieces = b"".join(
+            b"\x00\x53\x75\xa0" + bytes((len(part),)) + part for part in (body[:half], body[half:])
+        )
+        admin.send(sender, subject + text, context=1)
+        admin.send(sender, subject + pieces, context=2)
+    assert [outcome.name for _, outcome in admin.outcomes] == ["accepted"] * 4
+    assert reader.bodies == [phone_status("7")] * 2
+
+
+def test_properties_that_cannot_be_read_match_no_filter_and_reach_those_without():
+    world = World()
+    admin, filtered, plain = world.peer(), world.peer(), world.peer()
+    filtered.receiver("org.clacks.event", query="true()")
+    plain.receiver("org.clacks.event")
+    sender = admin.sender("org.clacks.event.PhoneStatus")
+    raw = encode(Message(body=phone_status(), subject="PhoneStatus"))
+    at = raw.index(b"\x00\x53\x75")
+    admin.send(sender, raw[:at] + b"\x00\x53\x74\xc1\x04\x02\x53\x01\x41" + raw[at:])
+    assert filtered.got == []
+    assert len(plain.got) == 1
+    assert world.metrics.value("filter_errors") == 1
