@@ -36,6 +36,8 @@ __all__ = ["Comma", "Literal", "Parenthesized", "Variable", "general_comparison"
 EMPTY: list[Any] = []
 
 
+PLAIN_NUMBERS = frozenset({int, float})
+EXACT_DOUBLE = 2**53
 STRINGS = frozenset({str, UntypedAtomic})
 
 
@@ -360,8 +362,12 @@ class GeneralComparison(Binary):
         if len(left) == 1 and len(right) == 1:
             a, b = left[0], right[0]
             cls = type(b)
-            if cls is int and type(a) is int:
-                return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
+            if cls in PLAIN_NUMBERS:
+                if type(a) is UntypedAtomic:
+                    a = operand(a)
+                    b = float(b) if -EXACT_DOUBLE < b < EXACT_DOUBLE else b
+                if type(a) is type(b):
+                    return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
             if self.is_equality and cls in STRINGS and type(a) in STRINGS and self.codepoints:
                 return bool((str(a) == str(b)) is (self.symbol == "="))
         return general_comparison(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clacks.xquery.conversion import boolean_value, describe
 from clacks.xquery.errors import failure
+from clacks.xquery.library import PREFIXES
 from clacks.xquery.names import TOKENS_BY_ROLE, Name
 from clacks.xquery.nodes import Node, descendants, expanded
 from clacks.xquery.sequence_types import EXACT, KindTest, NameTest
@@ -117,6 +118,7 @@ SORTING = 4
 GROWN = (TreeDocument, TreeElement)
 REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "ancestor-or-self"})
 KEEP_PEERS = frozenset({"child", "attribute", "self"})
+LAST = f"{{{PREFIXES['fn']}}}last"
 BOOLEAN = frozenset(
     [
         "=",
@@ -160,6 +162,8 @@ class Step(Expression):
     test: KindTest
     simple_name: str | None = None
     peers = True
+    backward = False
+    pick: Callable[[Step, Any, Context], list[Any]]
 
     def begin(self, name: Name) -> Step:
         """Become a step on a name, an axis, or a kind test."""
@@ -219,6 +223,14 @@ class Step(Expression):
         ):
             self.simple_name = expanded(name.namespace, name.local)
         self.peers = axis in KEEP_PEERS
+        self.backward = axis in REVERSE
+        if axis in BELOW:
+            named = axis == "descendant" and self.simple_name is not None and test.kind == "element"
+            self.pick = pick_named_below if named else pick_below
+        elif axis == "child" and self.simple_name is not None:
+            self.pick = pick_named_children
+        else:
+            self.pick = pick_along
         return self
 
     def nud(self) -> Any:
@@ -236,26 +248,11 @@ class Step(Expression):
 
     def from_node(self, node: Any, ctx: Context) -> Sequence[Any]:
         """Go from a node; the result is in document order."""
-        axis = self.axis
-        name = self.simple_name
-        candidates: Sequence[Any]
-        if axis == "descendant" and name is not None and self.test.kind == "element" and type(node) in GROWN:
-            candidates = named_descendants(node, name)
-        elif axis in BELOW:
-            candidates = collected(node, axis, ctx)
-        else:
-            candidates = node.children if axis == "child" else AXES[axis](node)
-        if name is not None:
-            kind = self.test.kind
-            found = [n for n in candidates if n.name == name and n.kind == kind]
-        else:
-            matches = self.test.matches
-            found = [n for n in candidates if matches(n)]
-        ctx.execution.meter.step(1 if axis in BELOW else len(candidates) + 1)
+        found = self.pick(self, node, ctx)
         if self._items:
             for predicate in self._items:
                 found = filtered(found, predicate, ctx)
-        if axis in REVERSE:
+        if self.backward:
             found.reverse()
         return found
 
@@ -263,6 +260,42 @@ class Step(Expression):
     def counts(self) -> bool:
         """Tell whether a predicate may look at positions."""
         return any(may_count(predicate) for predicate in self._items)
+
+
+def pick_named_children(step: Step, node: Any, ctx: Context) -> list[Any]:
+    """Return the children with the name of a step."""
+    children = node.children
+    ctx.execution.meter.step(len(children) + 1)
+    name, kind = step.simple_name, step.test.kind
+    return [n for n in children if n.name == name and n.kind == kind]
+
+
+def pick_named_below(step: Step, node: Any, ctx: Context) -> list[Any]:
+    """Return the elements below with the name of a step."""
+    name = step.simple_name
+    if type(node) in GROWN and name is not None:
+        found: list[Any] = named_descendants(node, name)
+        ctx.execution.meter.step(len(found) + 1)
+        return found
+    return [n for n in collected(node, step.axis, ctx) if n.name == name and n.kind == "element"]
+
+
+def pick_below(step: Step, node: Any, ctx: Context) -> list[Any]:
+    """Return the nodes below, or the node and those below, that a step's test takes."""
+    matches = step.test.matches
+    return [n for n in collected(node, step.axis, ctx) if matches(n)]
+
+
+def pick_along(step: Step, node: Any, ctx: Context) -> list[Any]:
+    """Return the nodes along an axis that a step's test takes, in the order of the axis."""
+    candidates = AXES[step.axis](node)
+    ctx.execution.meter.step(len(candidates) + 1)
+    name = step.simple_name
+    if name is not None:
+        kind = step.test.kind
+        return [n for n in candidates if n.name == name and n.kind == kind]
+    matches = step.test.matches
+    return [n for n in candidates if matches(n)]
 
 
 def collected(node: Any, axis: str, ctx: Context) -> list[Any]:
@@ -296,6 +329,8 @@ def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> list[
         return []
     if predicate.ignores_focus:
         return picked(items, predicate.run(ctx))
+    if predicate.symbol == "call" and predicate.name == LAST:
+        return [items[-1]]
     inner = ctx.focus(None, 0, size)
     step = ctx.execution.meter.step
     out = []
