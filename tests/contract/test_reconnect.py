@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clacks.bus import Bus, BusState
-from clacks.common.errors import OutcomeUnknown
+from clacks.common.errors import LinkRefused, OutcomeUnknown
 from clacks.common.jsonrpc import Request
 from clacks.common.limits import DEFAULT_LIMITS
 from tests.contract.brokers import ContractBroker
@@ -296,3 +296,35 @@ async def test_an_outage_in_the_middle_of_a_stream_loses_only_what_is_in_the_gap
         assert len(events.gaps) == 1
         # What came before the break and what was sent after the subscription was back is there.
         assert set(range(100)) | set(range(151, 300)) <= set(got)
+
+
+async def test_a_subscription_at_which_the_connection_breaks_each_time_is_refused(
+    broker: ContractBroker,
+) -> None:
+    """RabbitMQ answers so to who may not read a topic; the bus must not break for ever because of it."""
+    async with (
+        Relay(broker.port) as relay,
+        broker.bus() as sender,
+        broker.bus(port=relay.port) as receiver,
+    ):
+        events = await receiver.subscribe()
+        await hello(sender, events, mark="before")
+        # The answer to the question does not get through, neither on this connection nor on the next.
+        relay.hold()
+        asking = asyncio.create_task(receiver.subscribe(kinds=["Doorbell"]))
+        await asyncio.sleep(0)
+        end = receiver.on_state(lambda change: relay.hold() if change.state is BusState.CONNECTED else None)
+        back = asyncio.create_task(back_again(receiver))
+        await asyncio.sleep(0)
+        relay.cut()
+        relay.release()
+        await back
+        end()
+        assert not asking.done()
+        relay.cut()
+        relay.release()
+        with pytest.raises(LinkRefused, match="breaks each time"):
+            async with asyncio.timeout(LIMIT):
+                await asking
+        await until(lambda: events.gaps)
+        await hello(sender, events, mark="after")
