@@ -9,10 +9,12 @@
 How the folder is laid out (each module's first paragraph says more):
 
 - text to tokens: ``lexer``, ``parser`` (Pratt, a subclass of elementpath's XPath31Parser), ``names``,
-  ``prolog``, ``types_parser``, ``direct`` (raw text: direct constructors, pragmas, string constructors)
-- tokens, which evaluate themselves: ``tokens`` (base), ``paths``, ``operators``, ``calls``, ``flwor``,
-  ``windows``, ``conditionals``, ``constructors``, ``map_syntax``, ``casts``
-- values: ``nodes`` (constructed), ``tree`` (lazy, over lxml), ``functions`` (function items), ``maps``
+  ``prolog``, ``types_parser``, ``scanner`` (raw text), ``scope`` (variables to slots)
+- tokens, which evaluate themselves: ``tokens`` (base), ``paths`` and ``axes``, ``operators``, ``arithmetic``,
+  ``comparisons``, ``calls``, ``flwor``, ``windows``, ``conditionals``, ``constructors``, ``direct``,
+  ``map_syntax``, ``casts``, ``extensions``
+- values: ``nodes`` (constructed), ``builder``, ``copying``, ``tree`` (lazy, over lxml), ``functions``
+  (function items), ``maps``, ``values``, ``compare``
 - types: ``sequence_types`` (matching), ``conversion`` (atomization, function conversion), ``casts``
 - functions: ``library`` (registration; read its docstring before adding one), ``functions_*`` (ours, by
   subject), ``bridge`` (elementpath's own)

@@ -1,132 +1,26 @@
-"""What is read as raw text: direct constructors, pragmas, string constructors (XQuery 3.1, 3.9.1, 3.10,
-3.20).
+"""Direct constructors: elements, comments and processing instructions written as XML (XQuery 3.1, 3.9.1).
 
-The scanner works on the source by offsets. At an enclosed expression it lets the parser resume after the
-brace and goes on after the closing one, which the parser has seen but not passed: the text behind it is
-never read as tokens.
+Their text is read by ``scanner``; what they build goes through ``builder``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from clacks.common.errors import QuerySyntaxError
-from clacks.xquery.constructors import XMLNS, Builder, Constructor, is_fresh, joined_text
-from clacks.xquery.errors import syntax_failure
-from clacks.xquery.lexer import NAME, NCNAME, Unit
-from clacks.xquery.names import Name
+from clacks.xquery.builder import XMLNS, Builder, Constructor, is_fresh, joined_text
+from clacks.xquery.lexer import NAME, Unit
 from clacks.xquery.nodes import XML_NAMESPACE, Attribute, Comment, Element, ProcessingInstruction
-from clacks.xquery.references import resolve_references
+from clacks.xquery.scanner import Enclosed, Piece, Scanner
 from clacks.xquery.tokens import Expression, token
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
-    from clacks.xquery.parser import XQueryParser
 
 __all__ = ["DirectConstructor", "DirectElement"]
 
-QNAME = re.compile(f"{NCNAME}(?::{NCNAME})?")
-SPACE = re.compile(r"[ \t\r\n]*")
 TEXT = re.compile(r"[^<{}&]+")
-REFERENCE = re.compile(r"&(?:#[0-9]+|#x[0-9a-fA-F]+|[A-Za-z]+);")
 ATTRIBUTE_TEXT = {'"': re.compile(r'[^"<{}&]+'), "'": re.compile(r"[^'<{}&]+")}
-
-
-class Scanner:
-    """Reads raw text from an offset on."""
-
-    def __init__(self, parser: XQueryParser, offset: int) -> None:
-        self.parser = parser
-        self.source = parser.source
-        self.offset = offset
-
-    def wrong(self, code: str, reason: str, offset: int | None = None) -> QuerySyntaxError:
-        """Make an error here."""
-        return syntax_failure(code, reason, self.source, self.offset if offset is None else offset)
-
-    def at(self, text: str) -> bool:
-        """Tell whether ``text`` is next."""
-        return self.source.startswith(text, self.offset)
-
-    def take(self, text: str) -> None:
-        """Go over ``text``."""
-        if not self.at(text):
-            found = self.source[self.offset : self.offset + 10] or "the end of the query"
-            raise self.wrong("XPST0003", f"unexpected {found!r}, wanted {text!r}")
-        self.offset += len(text)
-
-    def space(self) -> bool:
-        """Go over whitespace and tell whether there was any."""
-        match = SPACE.match(self.source, self.offset)
-        assert match is not None
-        moved = match.end() > self.offset
-        self.offset = match.end()
-        return moved
-
-    def name(self) -> Name:
-        """Read a QName."""
-        match = QNAME.match(self.source, self.offset)
-        if match is None:
-            raise self.wrong("XPST0003", "a name is missing")
-        start = self.offset
-        self.offset = match.end()
-        return Name(self.parser, Unit("name", match.group(), start, self.offset))
-
-    def until(self, mark: str, what: str) -> str:
-        """Read up to ``mark`` and go over it."""
-        end = self.source.find(mark, self.offset)
-        if end < 0:
-            raise self.wrong("XPST0003", f"{what} has no end")
-        text = self.source[self.offset : end]
-        self.offset = end + len(mark)
-        return text
-
-    def reference(self) -> str:
-        """Read a character reference or predefined entity."""
-        match = REFERENCE.match(self.source, self.offset)
-        if match is None:
-            raise self.wrong("XPST0003", "'&' begins no reference")
-        text = resolve_references(match.group(), self)
-        self.offset = match.end()
-        return text
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Return the place, for errors of references."""
-        return self.offset, self.offset
-
-    def enclosed(self) -> Any:
-        """Read ``{ Expr? }`` and return the expression, None if there is none."""
-        parser = self.parser
-        parser.resume(self.offset + 1)
-        body = None if parser.next_token.symbol == "}" else parser.expression()
-        closing = parser.next_token
-        if closing.symbol != "}":
-            raise parser.unexpected(closing, "'}'")
-        self.offset = closing.span[1]
-        return body
-
-
-class Piece(Expression):
-    """Literal text inside a direct constructor; ``value`` is the text."""
-
-    symbol = "text-piece"
-
-    def run(self, ctx: Context) -> Sequence[Any]:
-        """Return the text."""
-        return [self.value]
-
-
-class Enclosed(Expression):
-    """An enclosed expression inside a direct constructor; its one item is the expression."""
-
-    symbol = "enclosed"
-
-    def run(self, ctx: Context) -> Sequence[Any]:
-        """Evaluate the expression."""
-        return self._items[0].run(ctx) if self._items else []
 
 
 class DirectAttribute(Expression):
@@ -462,78 +356,3 @@ class DirectElement(Constructor):
                 builder.sequence(body.run(ctx), is_fresh(body))
         builder.finish()
         return element
-
-
-@token("(#")
-class Pragma(Expression):
-    """``(# name text #) { Expr }``; we know no pragmas, so this is its one item."""
-
-    def nud(self) -> Any:
-        """Read the pragmas, then the expression."""
-        parser = self.parser
-        scanner = Scanner(parser, self.span[0])
-        while scanner.at("(#"):
-            scanner.offset += 2
-            scanner.space()
-            parser.resume(scanner.offset)
-            name = parser.next_token
-            if name.symbol != "(name)" or name.is_wildcard:
-                raise parser.unexpected(name, "the name of a pragma")
-            if name.uri is None and not name.prefix:
-                raise name.wrong("XPST0081", "the name of a pragma has a prefix")
-            name.find_namespace("")
-            scanner.offset = name.span[1]
-            if not scanner.space() and not scanner.at("#)"):
-                raise scanner.wrong("XPST0003", "a space is missing in a pragma")
-            scanner.until("#)", "a pragma")
-            scanner.space()
-        parser.resume(scanner.offset)
-        body = parser.enclosed()
-        if body is None:
-            raise self.wrong("XQST0079", "an extension expression without a known pragma needs an expression")
-        self._items = [body]
-        return self
-
-    def run(self, ctx: Context) -> Sequence[Any]:
-        """Evaluate the expression."""
-        value: Sequence[Any] = self._items[0].run(ctx)
-        return value
-
-
-@token("``[")
-class StringConstructor(Expression):
-    """``` ``[text `{Expr}` text]`` ```; items are text pieces and enclosed expressions."""
-
-    def nud(self) -> Any:
-        """Read up to the end."""
-        parser = self.parser
-        scanner = Scanner(parser, self.span[1])
-        parts: list[Any] = []
-        mark = re.compile(r"`\{|\]``")
-        while True:
-            found = mark.search(scanner.source, scanner.offset)
-            if found is None:
-                raise self.wrong("XPST0003", "a string constructor has no end")
-            piece = Piece.at(self)
-            piece.value = scanner.source[scanner.offset : found.start()]
-            parts.append(piece)
-            scanner.offset = found.end()
-            if found.group() == "]``":
-                break
-            scanner.offset -= 1
-            enclosed = Enclosed.at(self)
-            body = scanner.enclosed()
-            enclosed._items = [] if body is None else [body]
-            scanner.take("`")
-            parts.append(enclosed)
-        self._items = parts
-        parser.resume(scanner.offset)
-        return self
-
-    def run(self, ctx: Context) -> Sequence[Any]:
-        """Return the string."""
-        text = "".join(
-            item.value if isinstance(item, Piece) else joined_text(item.run(ctx), ctx) for item in self._items
-        )
-        ctx.execution.meter.text(len(text))
-        return [text]

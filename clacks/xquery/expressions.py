@@ -9,9 +9,11 @@ from pathlib import Path
 from clacks.xquery import (
     calls,
     casts,
+    comparisons,
     conditionals,
     constructors,
     direct,
+    extensions,
     flwor,
     map_syntax,
     names,
@@ -25,9 +27,11 @@ __all__ = ["load_functions"]
 TOKEN_MODULES = (
     calls,
     casts,
+    comparisons,
     conditionals,
     constructors,
     direct,
+    extensions,
     flwor,
     map_syntax,
     names,

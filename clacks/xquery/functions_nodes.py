@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import AnyURI, QName
 
+from clacks.xquery.axes import ancestors, in_document_order
 from clacks.xquery.conversion import describe
 from clacks.xquery.errors import failure
 from clacks.xquery.functions_core import focus
 from clacks.xquery.library import PREFIXES, function
 from clacks.xquery.nodes import XML_NAMESPACE, Node, descendants
-from clacks.xquery.paths import ancestors, in_document_order
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context

@@ -9,10 +9,11 @@ from typing import Any
 from lxml import etree
 
 from clacks.xquery.context import Context
+from clacks.xquery.copying import copy_node
 from clacks.xquery.errors import failure
 from clacks.xquery.library import function
 from clacks.xquery.maps import XMap
-from clacks.xquery.nodes import Document, Node, copy_node
+from clacks.xquery.nodes import Document, Node
 from clacks.xquery.serialize import Parameters, parameters_from_element, parameters_from_map
 from clacks.xquery.serialize import serialize as to_text
 from clacks.xquery.tree import wrap
