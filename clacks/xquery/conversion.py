@@ -24,6 +24,7 @@ from clacks.xquery.sequence_types import (
     derives_from,
     type_name,
 )
+from clacks.xquery.values import string_of
 
 LONGEST_CONVERTED_RANGE = 1_000_000
 """Integers of a range that is made into a list because a parameter wants another type."""
@@ -101,8 +102,6 @@ def describe(item: Any) -> str:
 
 def string_of_item(item: Any) -> str:
     """Return the string value of an item, as fn:string does."""
-    from clacks.xquery.values import string_of
-
     if isinstance(item, Node):
         return item.string_value
     if isinstance(item, FunctionItem):

@@ -162,6 +162,7 @@ class DirectElement(Constructor):
         start = scanner.offset
         module, scope = parser.module, parser.scope
         marks = len(module.wanted_calls), len(module.wanted_variables)
+        tolerated = parser.tolerated
         parser.tolerant += 1
         try:
             self.read_attributes_once(scanner)
@@ -169,7 +170,7 @@ class DirectElement(Constructor):
             parser.tolerant -= 1
         declared = self.declarations(scanner)
         self.declared = {prefix: uri for prefix, uri in declared.items() if uri}
-        if not declared and not self.has_expressions:
+        if not declared and parser.tolerated == tolerated:
             return
         if declared:
             default = declared.pop("", None)

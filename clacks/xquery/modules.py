@@ -23,7 +23,6 @@ from clacks.xquery.sequence_types import ANY, EXACT, AtomicType, SequenceType, d
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
-    from clacks.xquery.static import StaticContext
 
 __all__ = ["FunctionDeclaration", "Module", "Parameter", "UserFunction", "VariableDeclaration", "link"]
 
@@ -248,7 +247,7 @@ class Module:
     body: Any = None
     scope: Scope = field(default_factory=Scope)
     context_item: ContextItemDeclaration | None = None
-    static: StaticContext | None = None
+    static: Any = None
     source: str = ""
     import_tokens: dict[str, Any] = field(default_factory=dict)
     output: dict[str, Any] = field(default_factory=dict)

@@ -70,6 +70,7 @@ class XQueryParser(XPath31Parser):
         self.meter: Any = None
         self.nesting = 0
         self.tolerant = 0
+        self.tolerated = 0
         self.end = 0
         self.token: Any = None
         self.next_token: Any = None
@@ -172,6 +173,7 @@ class XQueryParser(XPath31Parser):
             return self.static.namespaces[prefix]
         except KeyError:
             if self.tolerant:
+                self.tolerated += 1
                 return "urn:clacks:undeclared"
             raise at.wrong("XPST0081", f"prefix {prefix!r} is not declared") from None
 

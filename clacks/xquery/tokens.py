@@ -7,6 +7,29 @@ compiled.
 
 ``run(ctx)`` returns a sequence: a list, or a ``range`` of integers. Nobody changes a sequence he was given.
 
+The tree is regular, so that others may read it (symbol: items; attributes)::
+
+    (integer) (decimal) (double) (string): none; value
+    $: none; name (expanded), slot or declaration
+    .  root: none
+    step: predicates; axis, test, simple_name (expanded, if the test is a plain name)
+    /: left, right            !: left, right            [: primary, predicate
+    ,: all operands           (: the expression, or none
+    or and = != < <= > >= eq ne lt le gt ge is << >> || to + - * div idiv mod | union intersect except:
+        left, right
+    + - as signs: operand
+    instance treat: operand; type            cast castable: operand; local, optional
+    call: arguments; name, arity, declaration or library      reference: none; name, arity
+    dynamic: function, arguments              inline: body; declaration
+    map: key, value, key, value, ...          array: members          curly-array: the expression, or none
+    ?: operand (none if unary), key expression (if it is one); key, all
+    flwor: all expressions of clauses, return; clauses (kind, slots, expressions)
+    if: condition, then, else                 some every: ranges, condition; bindings
+    switch typeswitch try: see conditionals
+    element attribute text comment document processing-instruction namespace: name expression, content; name
+    direct-element: attributes, content; name, expanded_name
+    text-piece: none; value                   enclosed: the expression, or none
+
 ``select`` and ``evaluate`` are the same for elementpath's function classes that take a token as an argument.
 """
 
