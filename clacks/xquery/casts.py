@@ -30,6 +30,7 @@ from elementpath.xpath31 import XPath31Parser
 from clacks.common.errors import QueryError
 from clacks.xquery.conversion import atomize, mismatch
 from clacks.xquery.errors import failure
+from clacks.xquery.lexer import NAME
 from clacks.xquery.library import PREFIXES
 from clacks.xquery.nodes import split_name
 from clacks.xquery.sequence_types import LIST_TYPES, PARENTS, SequenceType, derives_from, type_name
@@ -75,18 +76,7 @@ NOTATION.
 
 INTEGER = re.compile(r"[+-]?[0-9]+")
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
-NAME_START = (
-    r"A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f"
-)
-NAME_START += r"\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
-NAME_CHAR = NAME_START + r"\-.0-9\u00b7\u0300-\u036f\u203f\u2040"
-STRING_FORMS = {
-    "language": re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*"),
-    "NMTOKEN": re.compile(f"[{NAME_CHAR}:]+"),
-    "Name": re.compile(f"[{NAME_START}:][{NAME_CHAR}:]*"),
-    "NCName": re.compile(f"[{NAME_START}][{NAME_CHAR}]*"),
-}
-STRING_FORMS.update(dict.fromkeys(("ID", "IDREF", "ENTITY"), STRING_FORMS["NCName"]))
+LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 LIST_ITEMS = {"NMTOKENS": "NMTOKEN", "IDREFS": "IDREF", "ENTITIES": "ENTITY"}
 
 BOUNDS: dict[str, tuple[int | None, int | None]] = {
@@ -194,6 +184,19 @@ def to_boolean(value: Any, local: str) -> bool:
     return bool(value) and not (isinstance(value, float) and math.isnan(value))
 
 
+def has_form(text: str, local: str) -> bool:
+    """Tell whether a string has the form of a type derived from xs:token."""
+    if local == "token":
+        return True
+    if local == "language":
+        return LANGUAGE.fullmatch(text) is not None
+    if local == "NMTOKEN":
+        return bool(text) and NAME.fullmatch("_" + text.replace(":", "_")) is not None
+    if local == "Name":
+        return NAME.fullmatch(text.replace(":", "_")) is not None
+    return NAME.fullmatch(text) is not None
+
+
 def to_string(value: Any, local: str) -> str:
     """Cast to xs:string or a type derived from it."""
     text = string_of(value)
@@ -203,8 +206,7 @@ def to_string(value: Any, local: str) -> str:
         text = re.sub("[\t\n\r]", " ", text)
     else:
         text = " ".join(re.split("[ \t\r\n]+", text.strip(" \t\r\n"))) if text else text
-        form = STRING_FORMS.get(local)
-        if form is not None and form.fullmatch(text) is None:
+        if not has_form(text, local):
             raise invalid(value, local)
     made: str = str.__new__(derived_class(local), text)
     return made
@@ -285,8 +287,7 @@ def qname_of(text: str, static: Any, *, default: bool = True) -> QName:
     """
     text = text.strip(" \t\r\n")
     prefix, colon, local = text.rpartition(":")
-    form = STRING_FORMS["NCName"]
-    if form.fullmatch(local) is None or (colon and form.fullmatch(prefix) is None):
+    if NAME.fullmatch(local) is None or (colon and NAME.fullmatch(prefix) is None):
         raise failure("FORG0001", f"{text[:60]!r} is no xs:QName")
     if not colon:
         return QName(static.element_namespace if default else "", local)

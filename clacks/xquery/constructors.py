@@ -14,9 +14,10 @@ from elementpath.datatypes import AbstractQName, AnyURI, QName, UntypedAtomic
 
 from clacks.common.errors import QueryError
 from clacks.xquery.builder import XML_ID, XMLNS, Builder, Constructor, is_fresh, joined_text
-from clacks.xquery.casts import STRING_FORMS, qname_of
+from clacks.xquery.casts import qname_of
 from clacks.xquery.conversion import atomize, atomize_one, describe
 from clacks.xquery.errors import failure
+from clacks.xquery.lexer import NAME
 from clacks.xquery.nodes import (
     XML_NAMESPACE,
     Attribute,
@@ -97,7 +98,7 @@ class Computed(Constructor):
             text = str(value)
             match = re.fullmatch(r"\s*Q\{([^{}]*)\}([^{}]*?)\s*", text)
             try:
-                if match is not None and STRING_FORMS["NCName"].fullmatch(match.group(2)):
+                if match is not None and NAME.fullmatch(match.group(2)):
                     found = QName(" ".join(match.group(1).split()), match.group(2))
                 else:
                     found = qname_of(text, self.static, default=default)
@@ -212,7 +213,7 @@ def ncname_of(value: Any, code: str, what: str) -> str:
         found = "nothing" if value is None else describe(value)
         raise failure("XPTY0004", f"{what} is a string, found {found}")
     text = str(value).strip(" \t\r\n")
-    if STRING_FORMS["NCName"].fullmatch(text) is None:
+    if NAME.fullmatch(text) is None:
         raise failure(code, f"{text[:60]!r} is no name for {what}")
     return text
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from clacks.xquery.casts import STRING_FORMS
+from clacks.xquery.lexer import NAME
 from clacks.xquery.nodes import expanded
 from clacks.xquery.tree import wrap
 
@@ -86,7 +86,7 @@ def expand(static: Any, at: Any, word: str) -> str:
     if braced is not None:
         return expanded(braced.group(1), braced.group(2))
     prefix, colon, local = word.rpartition(":")
-    if STRING_FORMS["NCName"].fullmatch(local) is None:
+    if NAME.fullmatch(local) is None:
         raise at.wrong("SEPM0016", f"{word!r} is no name")
     if not colon:
         return expanded(static.element_namespace, local)

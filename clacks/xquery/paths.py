@@ -188,8 +188,9 @@ def pick_named_below(step: Step, node: Any, ctx: Context) -> list[Any]:
     """Return the elements below with the name of a step."""
     name = step.simple_name
     if type(node) in GROWN and name is not None:
-        found: list[Any] = named_descendants(node, name)
-        ctx.execution.meter.step(len(found) + 1)
+        meter = ctx.execution.meter
+        meter.step(1)
+        found: list[Any] = named_descendants(node, name, meter.step)
         return found
     return [n for n in collected(node, step.axis, ctx) if n.name == name and n.kind == "element"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clacks.common.errors import QuerySyntaxError
 from clacks.xquery.errors import syntax_failure
-from clacks.xquery.lexer import NCNAME, Unit
+from clacks.xquery.lexer import Unit, qname_end
 from clacks.xquery.names import Name
 from clacks.xquery.references import resolve_references
 from clacks.xquery.tokens import Expression
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Enclosed", "Piece", "Scanner"]
-
-
-QNAME = re.compile(f"{NCNAME}(?::{NCNAME})?")
 
 
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -68,12 +65,11 @@ class Scanner:
 
     def name(self) -> Name:
         """Read a QName."""
-        match = QNAME.match(self.source, self.offset)
-        if match is None:
-            raise self.wrong("XPST0003", "a name is missing")
         start = self.offset
-        self.offset = match.end()
-        return Name(self.parser, Unit("name", match.group(), start, self.offset))
+        self.offset = qname_end(self.source, start)
+        if self.offset == start:
+            raise self.wrong("XPST0003", "a name is missing")
+        return Name(self.parser, Unit("name", self.source[start : self.offset], start, self.offset))
 
     def until(self, mark: str, what: str) -> str:
         """Read up to ``mark`` and go over it."""

@@ -6,6 +6,7 @@ may grow it: the lists of children and attributes are made once, under the tree'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -217,10 +218,13 @@ class TreeElement(Element):
         return str(STRING(element))
 
 
-def named_descendants(node: TreeDocument | TreeElement, name: str) -> list[TreeElement]:
+def named_descendants(
+    node: TreeDocument | TreeElement, name: str, step: Callable[[int], object]
+) -> list[TreeElement]:
     """Return the elements of a name below a node, in document order.
 
-    lxml looks for them; only they, their ancestors and the siblings of those are wrapped.
+    lxml looks for them; only they, their ancestors and the siblings of those are wrapped. ``step`` is told
+    of each.
     """
     if isinstance(node, TreeDocument):
         top = node.root
@@ -235,7 +239,11 @@ def named_descendants(node: TreeDocument | TreeElement, name: str) -> list[TreeE
         known.update((child.value, child) for child in node.children if child.kind == "element")
     else:
         known[top] = node
-    return [wrapper_of(element, known) for element in found]
+    nodes = []
+    for element in found:
+        step(1)
+        nodes.append(wrapper_of(element, known))
+    return nodes
 
 
 def wrapper_of(element: Any, known: dict[Any, Any]) -> Any:
