@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import isqrt
 from typing import Any
 
 from clacks.xquery.compare import sort_sequences
@@ -64,7 +65,7 @@ def map_keys(ctx: Context, map_item: XMap) -> list[Any]:
 
 @function("map:contains($map as map(*), $key as xs:anyAtomicType) as xs:boolean")
 def map_contains(ctx: Context, map_item: XMap, key: Any) -> bool:
-    return same_key(key) in map_item.entries
+    return map_item.get(key) is not None
 
 
 @function("map:get($map as map(*), $key as xs:anyAtomicType) as item()*")
@@ -97,7 +98,7 @@ def map_find(ctx: Context, value: Sequence[Any], key: Any) -> XArray:
 
 @function("map:put($map as map(*), $key as xs:anyAtomicType, $value as item()*) as map(*)")
 def map_put(ctx: Context, map_item: XMap, key: Any, value: Sequence[Any]) -> XMap:
-    ctx.execution.meter.step(1 + len(map_item) // 4)
+    ctx.execution.meter.step(1 + isqrt(len(map_item)))
     return map_item.put(key, value)
 
 
@@ -108,7 +109,7 @@ def map_entry(ctx: Context, key: Any, value: Sequence[Any]) -> XMap:
 
 @function("map:remove($map as map(*), $keys as xs:anyAtomicType*) as map(*)")
 def map_remove(ctx: Context, map_item: XMap, keys: Sequence[Any]) -> XMap:
-    ctx.execution.meter.step(1 + len(map_item) // 4 + len(keys))
+    ctx.execution.meter.step(1 + isqrt(len(map_item)) + len(keys))
     return map_item.remove(keys)
 
 

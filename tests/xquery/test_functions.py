@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
-from clacks.xquery import compile_query, wrap
+from clacks.xquery import QueryBudget, compile_query, wrap
 
 
 def run(query, document=None):
@@ -172,3 +172,22 @@ def test_threads_that_grow_one_tree_see_the_same_nodes():
             results = list(pool.map(lambda _: query.sequence(tree), range(8)))  # noqa: B023
         assert all(len(r) == 100 for r in results)
         assert all(a is b for r in results for a, b in zip(r, results[0]))
+
+
+def test_large_maps_that_share_entries_behave_as_copies_would():
+    query = (
+        "let $m := map:merge((1 to 200) ! map:entry(., .)),"
+        "$n := fold-left(1 to 300, $m, function($a, $i) { if ($i mod 3 = 0) then map:remove($a, $i) "
+        "else map:put($a, $i, -$i) }),"
+        "$p := map:put($n, 3, 'again') "
+        "return (map:size($m), sum($m?*), map:size($n), sum($n?*), map:contains($n, 3), $p(3), "
+        "map:size($p), $m(3),"
+        "deep-equal(sort(map:keys($n)), (1 to 300)[. mod 3 != 0]))"
+    )
+    kept = [i for i in range(1, 301) if i % 3]
+    assert run(query) == [200, 20100, len(kept), -sum(kept), False, "again", len(kept) + 1, 3, True]
+
+
+def test_map_is_built_entry_by_entry_in_less_than_quadratic_steps():
+    query = "map:size(fold-left(1 to 20000, map{}, function($m, $i) { map:put($m, $i, $i) }))"
+    assert compile_query(query, budget=QueryBudget(steps=6_000_000, seconds=10)).evaluate(None) == [20000]
