@@ -18,6 +18,7 @@ from clacks.xquery.library import function
 from clacks.xquery.nodes import expanded
 from clacks.xquery.references import is_xml_char
 from clacks.xquery.tree import wrap
+from clacks.xquery.values import uri_of
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
@@ -102,7 +103,7 @@ def uri_collection(ctx: Context, uri: str | None = None) -> Any:
     found = None if resolve is None else resolve(address)
     if found is None:
         raise failure("FODC0002", "there is no such collection for queries")
-    return [AnyURI(item) for item in found]
+    return [uri_of(item) for item in found]
 
 
 def text_at(ctx: Context, uri: str, encoding: str | None, *, xml_only: bool = True) -> str:
@@ -206,7 +207,7 @@ def available_environment_variables(ctx: Context) -> list[str]:
 def static_base_uri(ctx: Context) -> AnyURI | None:
     """Return the static base URI."""
     base = ctx.static.base_uri
-    return None if base is None else AnyURI(base)
+    return None if base is None else uri_of(base)
 
 
 @function("fn:default-collation() as xs:string")

@@ -11,6 +11,7 @@ from clacks.xquery.context import Context
 from clacks.xquery.errors import failure
 from clacks.xquery.library import function
 from clacks.xquery.nodes import XML_NAMESPACE
+from clacks.xquery.values import uri_of
 
 __all__ = ["NCNAME", "is_ncname", "lexical_qname", "make_qname"]
 
@@ -85,15 +86,15 @@ def local_name_from_qname(ctx: Context, name: QName | None) -> Any:
 
 @function("fn:namespace-uri-from-QName($arg as xs:QName?) as xs:anyURI?")
 def namespace_uri_from_qname(ctx: Context, name: QName | None) -> AnyURI | None:
-    return None if name is None else AnyURI(name.uri)
+    return None if name is None else uri_of(name.uri)
 
 
 @function("fn:namespace-uri-for-prefix($prefix as xs:string?, $element as element()) as xs:anyURI?")
 def namespace_uri_for_prefix(ctx: Context, prefix: str | None, element: Any) -> AnyURI | None:
     if prefix == "xml":
-        return AnyURI(XML_NAMESPACE)
+        return uri_of(XML_NAMESPACE)
     uri = element.in_scope.get(prefix or "")
-    return AnyURI(uri) if uri else None
+    return uri_of(uri) if uri else None
 
 
 @function("fn:in-scope-prefixes($element as element()) as xs:string*")

@@ -13,6 +13,7 @@ from clacks.xquery.errors import failure
 from clacks.xquery.functions_core import focus
 from clacks.xquery.library import PREFIXES, function
 from clacks.xquery.nodes import XML_NAMESPACE, Node, descendants
+from clacks.xquery.values import uri_of
 
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
@@ -65,7 +66,7 @@ def local_name(ctx: Context, *args: Any) -> str:
 def namespace_uri(ctx: Context, *args: Any) -> AnyURI:
     """Return the namespace of the name."""
     node = node_of(ctx, args)
-    return AnyURI(node.namespace if node is not None and node.kind in ("element", "attribute") else "")
+    return uri_of(node.namespace if node is not None and node.kind in ("element", "attribute") else "")
 
 
 @function("fn:node-name() as xs:QName?", "fn:node-name($arg as node()?) as xs:QName?")
@@ -94,7 +95,7 @@ def base_uri(ctx: Context, *args: Any) -> AnyURI | None:
     """Return the base URI."""
     node = node_of(ctx, args)
     uri = None if node is None or node.kind == "namespace" else node.base_uri
-    return None if uri is None else AnyURI(uri)
+    return None if uri is None else uri_of(uri)
 
 
 @function("fn:document-uri() as xs:anyURI?", "fn:document-uri($arg as node()?) as xs:anyURI?")
@@ -102,7 +103,7 @@ def document_uri(ctx: Context, *args: Any) -> AnyURI | None:
     """Return the URI of a document."""
     node = node_of(ctx, args)
     uri = node.document_uri if node is not None and node.kind == "document" else None
-    return None if uri is None else AnyURI(uri)
+    return None if uri is None else uri_of(uri)
 
 
 @function("fn:has-children() as xs:boolean", "fn:has-children($node as node()?) as xs:boolean")

@@ -6,11 +6,10 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from elementpath.datatypes import AnyURI
-
 from clacks.xquery.context import Context
 from clacks.xquery.errors import failure
 from clacks.xquery.library import function
+from clacks.xquery.values import uri_of
 
 __all__ = ["resolve_reference"]
 
@@ -88,7 +87,7 @@ def resolve_static(ctx: Context, relative: str | None) -> Any:
         return None
     relative = relative.strip(" \t\r\n")
     if PARTS.fullmatch(relative)[1] is not None and is_reference(relative):  # type: ignore[index]
-        return AnyURI(relative)
+        return uri_of(relative)
     if ctx.static.base_uri is None:
         raise failure("FONS0005", "there is no static base URI")
     return resolve(ctx, relative, ctx.static.base_uri)
@@ -102,14 +101,14 @@ def resolve(ctx: Context, relative: str | None, base: str) -> Any:
     if not is_reference(relative):
         raise failure("FORG0002", f"{relative[:80]!r} is no URI reference")
     if PARTS.fullmatch(relative)[1] is not None:  # type: ignore[index]
-        return AnyURI(relative)
+        return uri_of(relative)
     scheme = PARTS.fullmatch(base)[1]  # type: ignore[index]
     if not is_reference(base) or scheme is None or "#" in base:
         raise failure("FORG0002", f"{base[:80]!r} is no absolute URI")
     if not base[len(scheme) + 1 :].startswith("/"):
         raise failure("FORG0002", f"{base[:80]!r} is not hierarchical")
     ctx.execution.meter.text(len(relative) + len(base))
-    return AnyURI(resolve_reference(relative, base))
+    return uri_of(resolve_reference(relative, base))
 
 
 @function("fn:encode-for-uri($uri-part as xs:string?) as xs:string")

@@ -23,6 +23,7 @@ __all__ = [
     "single",
     "string_of",
     "to_float",
+    "uri_of",
 ]
 
 DOUBLE = re.compile(
@@ -151,3 +152,10 @@ def string_of(value: Any) -> str:
     if isinstance(value, float):
         return double_text(value)
     return str(value)
+
+
+def uri_of(text: str) -> AnyURI:
+    """Return xs:anyURI of what somebody uses as a URI, whatever it holds; elementpath refuses some."""
+    uri = AnyURI.__new__(AnyURI)
+    uri.value = text
+    return uri
