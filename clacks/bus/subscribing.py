@@ -379,14 +379,18 @@ class Subscriber:
             self._drop_event("address, subject and document do not agree", kind)
         elif message.absolute_expiry_time is not None and message.expired(time.time()):
             self._drop_event("expired", kind)
-        elif tap.applied:
-            for subscription in tap.subscriptions:
-                subscription.put(event, message, tap.address)
         else:
-            matched = self._matched(event, message) if self._indexed else ()
+            matched = self._matched(event, message) if self._indexed and not tap.applied else ()
             for subscription in tap.subscriptions:
-                if subscription not in self._indexed or subscription in matched:
+                if tap.kind is None and not self._wants(subscription, kind):
+                    continue
+                if tap.applied or subscription not in self._indexed or subscription in matched:
                     subscription.put(event, message, tap.address)
+
+    def _wants(self, subscription: Subscription, kind: str) -> bool:
+        """Tell whether a subscription that reads the topic of all types asked for this one."""
+        kinds = self._parts[subscription].kinds
+        return kinds is None or kind in kinds
 
     def _event(self, document: bytes) -> Event:
         try:

@@ -135,6 +135,14 @@ async def test_many_types_come_through_one_subscription(broker: ContractBroker) 
         await hello(sender, events, mark="the end")
 
 
+async def test_more_types_than_links_still_keep_out_the_others(broker: ContractBroker) -> None:
+    async with broker.bus() as sender, broker.bus() as receiver:
+        events = await receiver.subscribe(kinds=["PhoneStatus", *(f"Own{number}" for number in range(40))])
+        assert await sender.publish(node_status())
+        assert await sender.publish(doorbell())
+        await hello(sender, events, mark="only this")
+
+
 async def test_publishers_side_by_side_lose_nothing(broker: ContractBroker) -> None:
     async with broker.bus() as receiver, broker.bus("ann") as one, broker.bus("agent") as other:
         events = await receiver.subscribe()
