@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,7 +189,14 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
 async def broker(url: BusURL, settings: Settings, registry: SchemaRegistry) -> list[Finding]:
     """Connect and look at the login, the broker's profile, the rights and the agents."""
     from clacks.cli.connection import open_bus
-    from clacks.common.errors import BusError, CommandError, CommandTimeout, LinkRefused, LoginRefused
+    from clacks.common.errors import (
+        BusError,
+        CommandError,
+        CommandTimeout,
+        LinkRefused,
+        LoginRefused,
+        OutcomeUnknown,
+    )
 
     found: list[Finding] = []
     if not url.tls and not url.loopback:
@@ -202,7 +209,7 @@ async def broker(url: BusURL, settings: Settings, registry: SchemaRegistry) -> l
             found += _profile(bus.profile)
             if bus.profile is not None and bus.profile.name == "rabbitmq-3":
                 found.append(await asyncio.to_thread(_rabbitmq_policy))
-            found += await _lets_strangers_in(url, settings)
+            found.append(await _lets_strangers_in(url, settings))
             try:
                 async with await bus.subscribe("."):
                     found.append(_good("may subscribe to events"))
@@ -213,13 +220,13 @@ async def broker(url: BusURL, settings: Settings, registry: SchemaRegistry) -> l
             try:
                 user = await bus.call("getSessionUser", timeout=5.0)
                 found.append(_good(f"an agent answers commands and sees {user}"))
-            except CommandTimeout:
-                found.append(_warning("no agent takes commands", "start one: clacks agent --url URL"))
+                found += await _schemas_there(bus, registry)
+            except (CommandTimeout, OutcomeUnknown):  # some brokers take a call for nobody
+                found.append(_warning("no agent answers commands", "start one: clacks agent --url URL"))
             except (CommandError, LinkRefused) as error:
                 found.append(
                     _warning(f"commands are refused: {error}", "give the user a role with the right commands")
                 )
-            found += await _schemas_there(bus, registry)
     except LoginRefused as error:
         found.append(
             _fault(f"{url}: {error}", "check user and password: clacks users list on the broker's machine")
@@ -253,26 +260,34 @@ def _profile(profile: Profile | None) -> Iterator[Finding]:
         yield _warning(f"{profile.name} needs a setting that cannot be seen from here", profile.advice)
 
 
-async def _lets_strangers_in(url: BusURL, settings: Settings) -> list[Finding]:
-    """Try to come in without a login."""
-    from clacks.cli.connection import open_bus
+async def _lets_strangers_in(url: BusURL, settings: Settings) -> Finding:
+    """Look whether somebody without a login comes in: as ANONYMOUS, or without any SASL at all."""
     from clacks.common.errors import BusError
+    from clacks.net.certificates import local_authority
+    from clacks.net.probe import lets_in_without_login, offered_mechanisms
+    from clacks.net.tls import client_context
 
-    if url.user is None:
-        return []
+    authority = local_authority(settings.state_dir)
+    tls = client_context(url.host, ca=settings.ca_file, local_authority=authority) if url.tls else None
     try:
-        async with open_bus(replace(url, user=None, password=None), settings):
-            advice = (
-                "set amqp1_0.default_user = none on RabbitMQ, or what forbids anonymous users on this broker"
-            )
-            return [_warning("the broker lets in whoever has no login", advice)]
-    except BusError:
-        return [_good("nobody comes in without a login")]
+        mechanisms = await offered_mechanisms(url.host, url.port, tls=tls)
+        stranger = "ANONYMOUS" in mechanisms or await lets_in_without_login(url.host, url.port, tls=tls)
+    except BusError as error:
+        return _warning(
+            f"whether strangers come in cannot be told: {error}", "look into the broker's settings"
+        )
+    if stranger:
+        advice = "set amqp1_0.default_user = none on RabbitMQ, or what forbids anonymous users on this broker"
+        return _warning("the broker lets in whoever has no login", advice)
+    return _good("nobody comes in without a login")
 
 
 def _rabbitmq_policy() -> Finding:
     """Look whether a policy removes the queues of receivers that left; RabbitMQ 3 keeps them for ever."""
-    advice = "rabbitmqctl set_policy clacks-expire '^amq[.]gen' '{\"expires\":60000}' --apply-to queues"
+    advice = (
+        "rabbitmqctl set_policy clacks-subscribers '^amq[.]gen' "
+        '\'{"expires":60000,"max-length":10000,"overflow":"drop-head"}\' --apply-to queues'
+    )
     program = shutil.which("rabbitmqctl")
     if program is not None:
         asked = subprocess.run(  # noqa: S603 - a fixed command line
