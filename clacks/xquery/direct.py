@@ -197,6 +197,7 @@ class DirectElement(Constructor):
                 return
             if not spaced:
                 raise scanner.wrong("XPST0003", "a space is missing before an attribute")
+            self.parser.step(4)  # about what four tokens cost
             name = scanner.name()
             scanner.space()
             scanner.take("=")
@@ -223,6 +224,7 @@ class DirectElement(Constructor):
                 parts.clear()
 
         while True:
+            self.parser.step(1)
             match = literal.match(scanner.source, scanner.offset)
             if match is not None:
                 parts.append(re.sub(r"[\t\r\n]", " ", match.group()))
@@ -307,6 +309,7 @@ class DirectElement(Constructor):
             boundary = True
 
         while True:
+            self.parser.step(2)
             match = TEXT.match(scanner.source, scanner.offset)
             if match is not None:
                 parts.append(match.group())

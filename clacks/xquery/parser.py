@@ -102,12 +102,16 @@ class XQueryParser(XPath31Parser):
         if symbols and current.symbol not in symbols:
             raise self.unexpected(current, " or ".join(repr(s) for s in symbols))
         self.token = current
-        if self.meter is not None:
-            self.meter.step(1)
+        self.step(1)
         unit = scan(self.source, self.end)
         self.end = unit.end
         self.next_token = self.make(unit)
         return current
+
+    def step(self, count: int) -> None:
+        """Count work against the budget of compiling."""
+        if self.meter is not None:
+            self.meter.step(count)
 
     def unexpected(self, found: Any, wanted: str = "") -> QuerySyntaxError:
         """Make the error for a token that does not fit, saying what was wanted."""
