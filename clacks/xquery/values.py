@@ -108,9 +108,9 @@ def double_text(value: float) -> str:
     """Return the string of an xs:double."""
     text = special(value)
     if text is None:
-        # repr gives the shortest digits that read back as the same double; %e then only moves the point.
-        digits = len(repr(value).partition("e")[0].replace(".", "").lstrip("-").strip("0"))
-        text = number_text(value, f"{value:.{max(digits - 1, 0)}e}", SMALLEST_PLAIN)
+        # repr gives the shortest digits that read back as the same double; formatting with as many digits
+        # again would round halves to even and miss some. Decimal only moves the point.
+        text = number_text(value, f"{Decimal(repr(value)):e}", SMALLEST_PLAIN)
     return text
 
 

@@ -18,6 +18,7 @@ from clacks.xquery.values import double_of, double_text, float_text, single, str
     [
         (1e6, "1.0E6"), (999999.0, "999999"), (1e-6, "0.000001"), (1e-7, "1.0E-7"),
         (123456.789, "123456.789"),
+        (2.0**-24, "5.960464477539063E-8"),
         (-0.0, "-0"), (0.0, "0"), (5e-324, "5.0E-324"), (1.5e300, "1.5E300"), (math.inf, "INF"),
         (-math.inf, "-INF"), (math.nan, "NaN"), (Decimal("1.50"), "1.5"), (Decimal("1E+3"), "1000"),
         (Decimal("-0.0"), "0"), (True, "true"), (12, "12"), ("x", "x"), (UntypedAtomic("u"), "u"),
