@@ -34,7 +34,8 @@ HTML = "<html><head/><body><br/><p/><script>a&lt;b</script><input checked='check
         ("(1, [2, 3])", {"item_separator": "|"}, "1|2|3"),
         ("<a>x<b>y</b><!--c--></a>", {"method": "text"}, "xy"),
         (HTML, {"method": "html", "include_content_type": False},
-         "<!DOCTYPE html><html><head></head><body><br><p></p><script>a<b</script><input checked></body></html>"),
+         "<!DOCTYPE html><html><head></head><body><br><p></p><script>a<b</script><input checked>"
+         "</body></html>"),
         ("<a xmlns='http://www.w3.org/1999/xhtml'><br/><p/></a>", {"method": "xhtml"},
          '<a xmlns="http://www.w3.org/1999/xhtml"><br /><p></p></a>'),
         ("map{'a': [1, (), true(), 'x/']}", {"method": "json"}, '{"a":[1,null,true,"x\\/"]}'),
@@ -42,7 +43,8 @@ HTML = "<html><head/><body><br/><p/><script>a&lt;b</script><input checked='check
         ("('é')", {"method": "json", "encoding": "us-ascii"}, '"\\u00E9"'),
         ("('a\"b', 1, 2e0, true(), [1, (2, 3)], map{1: ()}, name#1)", {"method": "adaptive"},
          '"a""b"\n1\n2.0e0\ntrue()\n[1,(2,3)]\nmap{1:()}\nfn:name#1'),
-        ("attribute a {'x'}, xs:dayTimeDuration('PT1S')", {"method": "adaptive"}, 'a="x"\nxs:duration("PT1S")'),
+        ("attribute a {'x'}, xs:dayTimeDuration('PT1S')", {"method": "adaptive"},
+         'a="x"\nxs:duration("PT1S")'),
     ],
 )  # fmt: skip
 def test_sequence_becomes_text(query, parameters, result):
