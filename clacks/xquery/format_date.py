@@ -252,9 +252,10 @@ def placed(moment: Moment, place: str | None) -> tuple[Moment, tuple[str, ...]]:
     offset = (local.utcoffset() or datetime.timedelta(0)) // datetime.timedelta(minutes=1)
     if moment.hour is None:
         return moment, (place.strip(),)
-    day = (None, None, None) if moment.year is None else (local.year, local.month, local.day)
-    clock = local.hour, local.minute, local.second, moment.microsecond
-    return Moment(*day, *clock, offset), (place.strip(),)
+    clock = local.hour, local.minute, local.second, moment.microsecond, offset
+    if moment.year is None:
+        return Moment(None, None, None, *clock), (place.strip(),)
+    return Moment(local.year, local.month, local.day, *clock), (place.strip(),)
 
 
 def as_datetime(moment: Moment) -> datetime.datetime | None:
