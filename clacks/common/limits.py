@@ -65,8 +65,8 @@ class Limits:
     """Nesting of one event document; events are below 10 deep. Beyond it ``MalformedEvent``."""
 
     xml_tags: int = 200_000
-    """Tags of one event document (each ``<`` counts): a tree costs 60 times the bytes of its shortest tags, so
-    bytes alone do not bound memory; a large Puppet report has 50,000. Beyond it ``MalformedEvent``."""
+    """Tags of one event document (each ``<`` counts): a tree costs 60 times the bytes of its shortest tags,
+    so bytes alone do not bound memory; a large Puppet report has 50,000. Beyond it ``MalformedEvent``."""
 
 
 DEFAULT_LIMITS = Limits()

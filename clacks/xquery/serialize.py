@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clacks.common.errors import QueryError
 from clacks.xquery.conversion import string_of_item
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
@@ -403,8 +404,8 @@ def parameter_value(element: Any) -> Any:
         if name in ("method", "json-node-output-method") and ":" in value:
             return expand(element, value, False)
         READERS[name](name, value)
-    except Exception as error:
-        if getattr(error, "code", "") != "SEPM0016":
+    except QueryError as error:
+        if error.code != "SEPM0016":
             raise
         raise failure("SEPM0017", str(error)) from None
     return value

@@ -1,0 +1,242 @@
+"""What a query asks of a document, in a form that an index can read.
+
+`clacks.xquery.analysis` reads a compiled query into this small language; whoever wants to know what a query
+can match (a filter index, ``--explain``) reads it from here and never sees a token of the parser. It is a
+subset of XQuery with the same meaning, the same order of evaluation and the same errors, restricted to what
+filters say: paths, comparisons, boolean logic, quantifiers, a few dozen functions. Everything else is
+`Opaque`, and an expression that holds an `Opaque` can only be evaluated by the engine.
+
+All values are immutable and hashable: two queries that ask the same have equal conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+__all__ = [
+    "ANY",
+    "And",
+    "Arithmetic",
+    "Call",
+    "Compare",
+    "Condition",
+    "For",
+    "If",
+    "Literal",
+    "NameTest",
+    "Opaque",
+    "Or",
+    "Path",
+    "Property",
+    "Quantified",
+    "Sequence",
+    "Step",
+    "is_exact",
+    "parts",
+]
+
+ANY = "*"
+"""Stands for every namespace or every local name in a `NameTest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameTest:
+    """Which elements or attributes a step takes; `ANY` for a wildcard."""
+
+    namespace: str
+    local: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether it takes one name only."""
+        return self.namespace != ANY and self.local != ANY
+
+    @property
+    def tag(self) -> str:
+        """The name as lxml writes it: ``{uri}local``, ``local``, ``{uri}*``, ``{*}local``, ``*``."""
+        if self.namespace == ANY and self.local == ANY:
+            return "*"
+        if self.namespace or self.local == ANY:
+            return f"{{{self.namespace}}}{self.local}"
+        return self.local
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a path.
+
+    Attributes:
+        axis: ``child``, ``descendant``, ``descendant-or-self``, ``self``, ``attribute`` or ``parent``.
+        test: A `NameTest`, or ``text()``, ``node()``.
+        predicates: Conditions that a node must fulfil, in order; an int is a position, -1 is ``last()``.
+    """
+
+    axis: str
+    test: NameTest | str
+    predicates: tuple[Condition | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: str, int, Decimal, float or bool stand for string, integer, decimal, double and boolean.
+
+    ``kind`` keeps equal Python values of different types apart (1, 1.0 and True are equal to Python).
+    """
+
+    value: str | int | Decimal | float | bool
+    kind: str
+
+    @staticmethod
+    def of(value: str | int | Decimal | float | bool) -> Literal:
+        """Return the literal for a Python value."""
+        return Literal(value, type(value).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """An external variable without a default: a property of the message.
+
+    ``name`` is the local name, or ``{uri}local``.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path of steps; the nodes in document order without doubles.
+
+    Attributes:
+        origin: ``/`` for the document node, ``.`` for the context item, or the name of a variable that a
+            `For` or `Quantified` around it binds (made unique by a number: ``x#1``).
+        steps: The steps; none means the origin itself.
+    """
+
+    origin: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A comparison: general (``=`` ``!=`` ``<`` ``<=`` ...) or of values (``eq`` ``ne`` ``lt`` ...)."""
+
+    operator: str
+    left: Condition
+    right: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """``+`` ``-`` ``*`` ``div`` ``idiv`` ``mod``, or the sign ``neg`` (right is then the empty sequence)."""
+
+    operator: str
+    left: Condition
+    right: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All parts in turn, by their effective boolean value; the first false one ends it."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any part, in turn; the first true one ends it."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of the library by its usual name (``contains``, ``xs:double``), context made explicit."""
+
+    name: str
+    arguments: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantified:
+    """``some`` (or ``every``, if ``universal``) ``$variable in source satisfies condition``."""
+
+    universal: bool
+    variable: str
+    source: Condition
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """``for $variable in source return body``."""
+
+    variable: str
+    source: Condition
+    body: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """``if (test) then then_part else else_part``; a ``where`` is one with an empty else."""
+
+    test: Condition
+    then_part: Condition
+    else_part: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The items of all parts, one behind the other; no parts: the empty sequence."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An expression that is not understood here.
+
+    Attributes:
+        reason: What it is, for people.
+    """
+
+    reason: str
+
+
+Condition = (
+    Literal
+    | Property
+    | Path
+    | Compare
+    | Arithmetic
+    | And
+    | Or
+    | Call
+    | Quantified
+    | For
+    | If
+    | Sequence
+    | Opaque
+)
+
+
+def parts(condition: Condition) -> Iterator[Condition]:
+    """Yield the conditions directly inside this one, those in the predicates of a path included."""
+    if isinstance(condition, Path):
+        for step in condition.steps:
+            for predicate in step.predicates:
+                if not isinstance(predicate, int):
+                    yield predicate
+        return
+    for field in fields(condition):
+        value = getattr(condition, field.name)
+        if isinstance(value, tuple):
+            yield from value
+        elif not isinstance(value, str | int | float | Decimal | bool):
+            yield value
+
+
+def is_exact(condition: Condition) -> bool:
+    """Tell whether nothing in it is left to the engine."""
+    return not isinstance(condition, Opaque) and all(is_exact(part) for part in parts(condition))
