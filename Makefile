@@ -53,6 +53,8 @@ bench: setup ## measure; each line says what beside what, in one run
 	$(BIN)/python -m benchmarks.event_maker
 	$(BIN)/python -m benchmarks.broker
 	$(BIN)/python -m benchmarks.publish_to_callback
+	$(BIN)/python -m benchmarks.filters
+	$(BIN)/python -m benchmarks.xquery
 
 docs: setup ## build the documentation into docs/_build/html; warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
