@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONFORMANCE = ROOT / "tests" / "conformance"
 KNOWN = CONFORMANCE / "failing.txt"
+MOST_AGAIN = 25
 
 
 def known() -> dict[str, str]:
@@ -28,23 +30,28 @@ def known() -> dict[str, str]:
     return {name: "".join(reason) for name, *reason in pairs}
 
 
-def main(folder: Path, write: bool) -> int:
-    """Run everything; return the exit code."""
+def run(folder: Path, *options: str) -> dict[str, str]:
+    """Run tests; return the status of each that ran."""
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "report.json"
         subprocess.run(
             [
                 sys.executable,
                 str(folder / "run_qt3.py"),
-                *("--engine", "qt3_adapter:Engine", "--spec", "XQ31"),
-                *("--workers", "2", "--quiet", "--out", str(report)),
+                *("--engine", "qt3_adapter:Engine", "--spec", "XQ31", "--quiet", "--out", str(report)),
+                *options,
             ],
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{CONFORMANCE}"},
             cwd=folder,
             check=True,
         )
         results = json.loads(report.read_text("utf-8"))["results"]
-    ran = {f"{row['set']}/{row['case']}": row["status"] for row in results if row["status"] != "skip"}
+    return {f"{row['set']}/{row['case']}": row["status"] for row in results if row["status"] != "skip"}
+
+
+def main(folder: Path, write: bool) -> int:
+    """Run everything; return the exit code."""
+    ran = run(folder, "--workers", "2")
     failing = {test: status for test, status in ran.items() if status != "pass"}
     reasons = known()
     if write:
@@ -54,11 +61,20 @@ def main(folder: Path, write: bool) -> int:
         )
         return 0
     new = sorted(set(failing) - set(reasons))
+    if 0 < len(new) <= MOST_AGAIN:
+        # The limit is wall time, and two workers share the machine with whatever else runs: what is slow for
+        # that reason is measured once more by itself. What is wrong is wrong again.
+        again = "|".join(re.escape(test) for test in new)
+        alone = run(folder, "--workers", "1", "--limit", "20", "--filter", f"^(?:{again})$")
+        failing.update(alone)
+        new = [test for test in new if failing[test] != "pass"]
     for test in new:
         print(f"fails and is not on the list: {test} ({failing[test]})")
-    for test in sorted(set(reasons) & set(ran) - set(failing)):
-        print(f"passes now, take it from the list: {test}")
-    print(f"{len(ran) - len(failing)} passed, {len(failing)} failed, {len(new)} of them new")
+    for test in sorted(set(reasons) & set(ran)):
+        if failing.get(test, "pass") == "pass":
+            print(f"passes now, take it from the list: {test}")
+    failed = sum(status != "pass" for status in failing.values())
+    print(f"{len(ran) - failed} passed, {failed} failed, {len(new)} of them new")
     return 1 if new or not ran else 0
 
 
