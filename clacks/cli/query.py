@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import statistics
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clacks.cli import output
 
+if TYPE_CHECKING:
+    from clacks.filters.index import Explanation
+    from clacks.xquery import Query
+
 __all__ = ["Method", "app", "lines", "query", "query_text"]
 
 app = typer.Typer(add_completion=False)
+
+_RUNS = (5, 501)
+"""How often an evaluation is measured: at least, and at most."""
+_SECONDS = 0.2
+"""CPU time after which no further measurement begins."""
 
 
 class Method(enum.StrEnum):
@@ -70,7 +82,9 @@ def lines(items: list[Any]) -> Iterator[str]:
 
 @app.command()
 def query(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An XML document; - is standard input.")],
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="An XML document; - is standard input.")
+    ] = None,
     xquery: Annotated[str | None, typer.Option("--xquery", "-q", metavar="QUERY", help="The query.")] = None,
     xquery_file: Annotated[
         Path | None, typer.Option("--xquery-file", metavar="FILE", help="Read the query from this file.")
@@ -89,6 +103,12 @@ def query(
         bool,
         typer.Option("--matches", help="Show only true or false, as for a subscription; ends with 0 or 1."),
     ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Show what the query can match; with FILE, also what it costs on that."
+        ),
+    ] = False,
 ) -> None:
     """Evaluate an XQuery on a file and show each item of the result on a line.
 
@@ -96,9 +116,18 @@ def query(
     """
     from clacks.xquery import compile_query
 
+    if explain and (matches or method is not None):
+        raise typer.BadParameter("--explain excludes --matches and --method")
+    if file is None and not explain:
+        raise typer.BadParameter("FILE is missing")
     compiled = compile_query(query_text(xquery, xquery_file))
-    document = _document(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     variables = _variables(var or ())
+    document = None
+    if file is not None:
+        document = _document(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    if explain:
+        _explain(compiled, document, variables)
+        return
     if matches:
         answer = compiled.matches(document, variables)
         output.line("true" if answer else "false")
@@ -115,6 +144,61 @@ def query(
         return
     for text in lines(items):
         output.line(text)
+
+
+def _explain(query: Query, document: Any | None, variables: Mapping[str, str]) -> None:
+    """Show what the filter index knows of a query, and what it costs on a document if there is one."""
+    from clacks.common.errors import QueryError
+    from clacks.filters.index import FilterIndex
+    from clacks.xquery import wrap
+
+    index = FilterIndex()
+    index.add("query", query)
+    told = index.explain("query")
+    output.line(f"event types: {'any' if told.kinds is None else ', '.join(sorted(told.kinds)) or 'none'}")
+    if told.facts:
+        output.line(f"must hold: {' or '.join(told.facts)}")
+    output.line(f"index: {told.exactness}; {_share(told)}")
+    for reason in told.unknown:
+        output.line(f"not understood: {reason}")
+    if query.external_variables:
+        output.line(f"variables: {', '.join(f'${name}' for name in sorted(query.external_variables))}")
+    if document is None:
+        return
+    try:
+        output.line(f"matches: {'true' if query.matches(document, variables) else 'false'}")
+    except QueryError as error:
+        output.line(f"matches: false, for an error is no match: {error.code}: {error.reason}")
+
+    def by_engine() -> None:
+        with contextlib.suppress(QueryError):  # an error has its cost like any other answer
+            query.matches(wrap(document), variables)
+
+    for name, call in {"index": lambda: index.match(document, variables), "engine": by_engine}.items():
+        cost, runs = _cost(call)
+        output.line(f"cost by the {name}: {cost:.1f} us (CPU, median of {runs})")
+
+
+def _share(told: Explanation) -> str:
+    """Say who decides: the facts alone, the index, or the XQuery engine."""
+    if told.decides:
+        return "this alone decides"
+    if told.exactness == "exact":
+        return "the index checks the rest itself" if told.facts else "the index checks it at every event"
+    return "the engine checks the rest" if told.facts else "the engine evaluates it at every event"
+
+
+def _cost(call: Callable[[], object]) -> tuple[float, int]:
+    """Return the median CPU time of a call in microseconds, and of how many runs it is."""
+    call()  # the first run also fills caches
+    least, most = _RUNS
+    taken: list[int] = []
+    until = time.thread_time() + _SECONDS
+    while len(taken) < least or (len(taken) < most and time.thread_time() < until):
+        began = time.thread_time_ns()
+        call()
+        taken.append(time.thread_time_ns() - began)
+    return statistics.median(taken) / 1000, len(taken)
 
 
 def _document(data: bytes) -> Any:

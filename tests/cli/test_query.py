@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +108,66 @@ def test_a_hostile_document_does_no_harm(run: Callable, home: Path, document: st
 def test_one_query_is_needed(run: Callable, file: str) -> None:
     assert run("query", file).code == 2
     assert run("query", file, "-q", "1", "--xquery-file", "q.xq").code == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (
+            F + "./f:Event/f:PhoneStatus[f:Status = 'busy']",
+            [
+                "event types: PhoneStatus",
+                "must hold: /Event/PhoneStatus/Status = 'busy'",
+                "index: exact; this alone decides",
+            ],
+        ),
+        (
+            F + "./f:Event/f:PhoneStatus[f:CallerId > 5 and starts-with(f:Status, 'b')]",
+            [
+                "event types: PhoneStatus",
+                "must hold: /Event/PhoneStatus/Status starts-with 'b'",
+                "index: exact; the index checks the rest itself",
+            ],
+        ),
+    ],
+)
+def test_explain_tells_what_the_index_understands(run: Callable, query: str, told: list[str]) -> None:
+    ended = run("query", "--explain", "-q", query)
+    assert (ended.code, ended.out.splitlines()) == (0, told)
+
+
+def test_explain_names_what_it_does_not_understand_and_the_variables(run: Callable) -> None:
+    query = "declare variable $who external; //node()[matches(., $who)]"
+    told = run("query", "--explain", "-q", query).out.splitlines()
+    assert told[:2] == ["event types: any", "index: not indexed; the engine evaluates it at every event"]
+    assert told[2].startswith("not understood: ")
+    assert told[-1] == "variables: $who"
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("//f:Status = 'busy'", "true"),
+        ("//f:Status = 'free'", "false"),
+        (
+            "//f:PhoneStatus[f:Status > 5]",
+            "false, for an error is no match: FORG0001: not an xs:double: 'busy'",
+        ),
+    ],
+)
+@pytest.mark.slow
+def test_explain_measures_on_a_file(run: Callable, file: str, query: str, answer: str) -> None:
+    told = run("query", file, "--explain", "-q", F + query).out.splitlines()
+    assert f"matches: {answer}" in told
+    costs = [
+        re.fullmatch(r"cost by the (index|engine): (\d+\.\d) us \(CPU, median of (\d+)\)", x)
+        for x in told[-2:]
+    ]
+    assert [cost and cost[1] for cost in costs] == ["index", "engine"]
+    assert all(cost and float(cost[2]) > 0 and int(cost[3]) >= 5 for cost in costs)
+
+
+def test_explain_shows_no_result_and_the_rest_needs_a_file(run: Callable, file: str) -> None:
+    assert run("query", file, "--explain", "--matches", "-q", "1").code == 2
+    assert run("query", file, "--explain", "--method", "xml", "-q", "1").code == 2
+    assert run("query", "-q", "1").code == 2
