@@ -53,7 +53,12 @@ def _record() -> bytes:
     peer.close(core)
     peer.session.close()
     world.run()
-    return b"".join(peer.engine.sent)
+    sent = b"".join(peer.engine.sent)
+    # Proton's objects go now and in order, not whenever the collector of garbage comes by.
+    for connection in list(world.broker.connections):
+        connection.lost(world.now)
+    peer.engine.free()
+    return sent
 
 
 STREAM = _record()
