@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from lxml import etree
 
 from clacks.amqp.profiles import PROFILES, FilterTrust, UserTrust
 from clacks.cli.events import content_lines
 from clacks.cli.exits import MEANINGS
 from clacks.cli.main import COMMANDS, app
 from clacks.common import errors, limits, settings
+from clacks.common.errors import QueryError
 from clacks.common.limits import Limits
 from clacks.common.rights import BUILTIN_ROLES
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
+from clacks.xquery import BROKER_BUDGET, DEFAULT, QueryBudget, Resolvers, compile_query, functions_unsupported
+from clacks.xquery.axes import AXES
+from clacks.xquery.library import PREFIXES, builtins
+from clacks.xquery.serialize import METHODS
 
 BAR, BRACKET = r"\|", r"\["  # in a table, where the bare characters mean something
 
@@ -35,6 +41,7 @@ def write_all(folder: Path) -> None:
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "brokers.md": brokers_page(),
+        "xquery.md": xquery_page(),
     }
     for name, text in pages.items():
         path = folder / name
@@ -193,6 +200,77 @@ def brokers_page() -> str:
         parts.append(f"| `{profile.name}` | `{address}` | {filters} | {users} |")
     parts.append("")
     parts += [f"`{profile.name}`\n: {profile.advice}\n" for profile in PROFILES.values() if profile.advice]
+    return "\n".join(parts) + "\n"
+
+
+FEATURES = {
+    "prolog, FLWOR, grouping": "declare variable $n := 1; for $x in (1, 2) group by $k := $x mod 2 return $k + $n",
+    "tumbling and sliding windows": "for sliding window $w in 1 to 3 start at $s when true() end at $e when $e - $s eq 1 return count($w)",
+    "direct and computed constructors": "<a>{element b {attribute c {1}}}</a>",
+    "switch, typeswitch, try/catch": "try { switch (1) case 2 return 3 default return error() } catch * { 4 }",
+    "higher-order functions": "fn:fold-left(1 to 3, 0, function($a, $b) { $a + $b })",
+    "maps, arrays, lookup, arrow": "map { 'a': [1, 2] }?a?1 => string()",
+    "string constructors": "``[a`{1 + 1}`]``",
+    "extension expressions": "declare namespace x = 'urn:x'; (# x:y #) { 1 }",
+    "decimal formats": "declare decimal-format d grouping-separator = '.' decimal-separator = ','; 1",
+    "Unicode collations": "compare('a', 'b', 'http://www.w3.org/2013/collation/UCA?lang=de')",
+    "random numbers": "fn:random-number-generator(1)?number",
+    "validate expressions": "validate { <a/> }",
+    "schema import": "import schema 'urn:x'; 1",
+    "XSLT from queries": "fn:transform(map { })",
+    "modules loaded at run time": "fn:load-xquery-module('urn:x')",
+    "the namespace axis": "<a/>/namespace::*",
+    "reading documents, without a resolver": "fn:doc('http://localhost/a.xml')",
+    "reading texts, without a resolver": "fn:unparsed-text('http://localhost/a.txt')",
+    "collections, without a resolver": "fn:collection()",
+    "library modules, without their source": "import module namespace x = 'urn:x'; 1",
+}
+"""A query for each feature: that it runs, or which error it ends with, is what the page says."""
+
+
+def _outcome(query: str) -> str:
+    try:
+        compile_query(query).evaluate(etree.XML("<a/>"))
+    except QueryError as error:
+        return f"out: `{error.code}`, {_plain(error.reason)}"
+    return "in"
+
+
+def xquery_page() -> str:
+    parts = [
+        "# XQuery features\n\nWritten from the engine: each example was run when this page was made."
+        " What differs from the standard is told in [XQuery](../xquery.md).\n",
+        "Static typing is out: types are checked while a query runs. `clacks query FILE --xquery` tries an example.\n",
+        "| feature | | example |\n|---|---|---|",
+    ]
+    for feature, query in FEATURES.items():
+        parts.append(f"| {feature} | {_outcome(query)} | ```` {query.replace('|', BAR)} ```` |")
+    parts.append(f"\n## Axes\n\n{', '.join(f'`{name}`' for name in AXES)}")
+    parts.append(f"\n## Serialization methods\n\n{', '.join(f'`{name}`' for name in METHODS)}")
+    told = inspect.cleandoc(inspect.getdoc(Resolvers) or "").partition("Attributes:\n")[2]
+    doors = [line.strip() for line in textwrap.dedent(told).splitlines() if line and line[0] != " "]
+    parts.append("\n## Resolvers\n\nDoors that the calling program may open; all are shut.\n")
+    parts += [f"- `{line.partition(':')[0]}`" for line in doors]
+    parts.append("\n## Budget\n\n| | usually | in the broker |\n|---|---|---|")
+    for field in dataclasses.fields(QueryBudget):
+        usual, broker = (f"{getattr(budget, field.name):,}" for budget in (DEFAULT, BROKER_BUDGET))
+        parts.append(f"| `{field.name}` | {usual} | {broker} |")
+    parts.append(
+        "\n## Functions\n\nWith their numbers of arguments. Constructor functions of the `xs:` types are there, too."
+    )
+    prefixes = {uri: prefix for prefix, uri in PREFIXES.items()}
+    arities: dict[str, dict[str, list[int]]] = {}
+    for (uri, local, arity), one in builtins.items():
+        if one.call.__module__ != functions_unsupported.__name__:
+            arities.setdefault(prefixes[uri], {}).setdefault(local, []).append(arity)
+    for prefix, names in sorted(arities.items()):
+        parts.append(f"\n### {prefix}\n")
+        parts.append(
+            ", ".join(
+                f"`{name}` {'2 or more' if -1 in counts else '/'.join(map(str, sorted(set(counts))))}"
+                for name, counts in sorted(names.items())
+            )
+        )
     return "\n".join(parts) + "\n"
 
 

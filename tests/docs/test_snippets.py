@@ -77,7 +77,7 @@ class Reader:
     def command(self, command: str, shown: str) -> None:
         if command.startswith("export "):
             variable, _, value = command.removeprefix("export ").partition("=")
-            self.environ[variable] = self.here(value)
+            self.environ[variable] = self.here("".join(shlex.split(value)))
             return
         done = self.finish("bash", "-c", self.here(command))
         assert any(agrees(shown, text) for text in (done.stderr + done.stdout, done.stdout + done.stderr)), (
