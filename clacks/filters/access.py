@@ -342,7 +342,7 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
     if not place:
         return _UNKNOWN
     if not constants:
-        return _NEVER
+        return Access(frozenset())  # never true, but it may fail, so in an "or" it does not decide
     presence = _path(left, here, places)
     facts = []
     for constant in constants:

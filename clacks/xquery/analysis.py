@@ -245,10 +245,10 @@ class _Reader:
             )
         elif test.kind == "text" and axis != "attribute":
             wanted = "text()"
-        elif test.kind == "node" and axis in ("self", "parent"):
+        elif test.kind in (None, "node") and axis in ("self", "parent"):
             wanted = "node()"
         else:
-            raise _NotUnderstood(f"{test.kind}() on axis {axis}")
+            raise _NotUnderstood(f"{test.kind or 'node'}() on axis {axis}")
         return _merged(Step(axis, wanted, tuple(self._predicate(item, bound) for item in token)))
 
     def _predicate(self, token: Any, bound: Bound) -> Condition | int:
@@ -273,15 +273,21 @@ class _Reader:
 
     def _path(self, token: Any, here: Here, bound: Bound) -> Condition:
         left, right = token
-        start = self.read(left, here, bound)
-        if isinstance(start, Opaque):
-            return start
         while right.symbol == "(" and len(right) == 1:
             right = right[0]
+        inside = _is_anywhere(left) and right.symbol == "step" and right.axis == "child"
+        start = self.read(left[0] if inside else left, here, bound)
+        if isinstance(start, Opaque):
+            return start
         if right.symbol == "step":
             if not isinstance(start, Path):
                 raise _NotUnderstood("a path that does not begin with a path")
-            return _normal(replace(start, steps=(*start.steps, self._one_step(right, bound))))
+            step = self._one_step(right, bound)
+            if inside:
+                if any(isinstance(predicate, int) for predicate in step.predicates):
+                    raise _NotUnderstood("a position among the children at any depth")
+                step = replace(step, axis="descendant")
+            return _normal(replace(start, steps=(*start.steps, step)))
         if right.symbol == ".":
             if not isinstance(start, Path):
                 raise _NotUnderstood("a path that does not begin with a path")
@@ -434,6 +440,17 @@ class _Reader:
             return body
         # The engine evaluates a let when it comes to it: an error there is one even if nobody uses the value.
         return If(Call("evaluate", (value,)), body, _EMPTY)
+
+
+def _is_anywhere(token: Any) -> bool:
+    """Tell whether a path ends in the step that ``//`` stands for."""
+    return (
+        token.symbol == "/"
+        and token[1].symbol == "step"
+        and token[1].axis == "descendant-or-self"
+        and token[1].test.kind in (None, "node")
+        and not len(token[1])
+    )
 
 
 def _merged(step: Step) -> Step:

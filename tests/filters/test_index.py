@@ -30,6 +30,7 @@ STYLES = [
     ("/f:Event/f:NodeStatus or /f:Event/f:NodeLeave", False, True, {"NodeStatus", "NodeLeave"}),
     ("matches(/f:Event/f:PhoneStatus/f:Status, '^b.s')", True, False, {"PhoneStatus"}),
     ("/f:Event/f:PhoneStatus/f:CallerId/text() = '7'", True, True, {"PhoneStatus"}),
+    ("//f:Status[matches(., '^b.s')]", True, False, None),
     ("/f:Event/f:PhoneStatus/f:Status > 5", False, True, {"PhoneStatus"}),
 ]
 
@@ -116,6 +117,13 @@ def test_errors_are_no_match_and_are_reported() -> None:
     assert index.match(EVENT) == set()
     assert failed == ["key"]
     assert index.statistics.errors == 1
+
+
+def test_error_in_the_first_part_of_an_or_hides_the_second() -> None:
+    index = FilterIndex()
+    index.add("key", PROLOG + "/f:Event/f:K[f:A eq () or f:A]")
+    assert index.match(b"<Event xmlns='http://www.gonicus.de/Events'><K><A/><A/></K></Event>") == set()
+    assert index.match(b"<Event xmlns='http://www.gonicus.de/Events'><K><A/></K></Event>") == {"key"}
 
 
 def test_thresholds_wake_the_filters_below_the_value() -> None:
