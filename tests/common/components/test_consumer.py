@@ -318,7 +318,8 @@ def test_a_slow_callback_loses_the_oldest_events_and_they_are_counted(world: Wor
         wait_for(lambda: len(got.data) + consumer.dropped + world.dropped() == total)
     assert got.states[-1] == str(total - 1), "the newest are kept"
     assert got.states == sorted(got.states, key=int)
-    assert consumer.dropped > 0
+    # On a busy machine the broker's queue for this consumer overflows first, and counts there.
+    assert consumer.dropped + world.dropped() > 0
 
 
 @pytest.mark.slow
