@@ -268,17 +268,8 @@ def _narrowed(path: AbsolutePath, test: NameTest) -> Where:
     axis, last = path[-1]
     if axis == "attribute" or not isinstance(last, NameTest):
         return None
-    namespace = _common(last.namespace, test.namespace)
-    local = _common(last.local, test.local)
-    if namespace is None or local is None:
-        return None
-    return (*path[:-1], (axis, NameTest(namespace, local)))
-
-
-def _common(one: str, other: str) -> str | None:
-    if one in (ANY, other):
-        return other
-    return one if other == ANY else None
+    both = last.both(test)
+    return None if both is None else (*path[:-1], (axis, both))
 
 
 def _path(path: Path, here: Where, places: Places) -> Access:

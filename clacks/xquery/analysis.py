@@ -462,11 +462,10 @@ def _merged(step: Step) -> Step:
         named = _named(step.predicates[0]) if step.axis != "attribute" else None
         if named is None:
             break
-        namespace = _common(step.test.namespace, named.namespace)
-        local = _common(step.test.local, named.local)
-        if namespace is None or local is None:
+        both = step.test.both(named)
+        if both is None:
             break
-        step = Step(step.axis, NameTest(namespace, local), step.predicates[1:])
+        step = Step(step.axis, both, step.predicates[1:])
     return step
 
 
@@ -485,13 +484,6 @@ def _named(predicate: Condition | int) -> NameTest | None:
     ):
         return NameTest(ANY, predicate.right.value)
     return None
-
-
-def _common(one: str, other: str) -> str | None:
-    """Return the name that two tests have in common, None if there is none."""
-    if one in (ANY, other):
-        return other
-    return one if other == ANY else None
 
 
 def _normal(path: Path) -> Path:

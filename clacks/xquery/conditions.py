@@ -41,6 +41,12 @@ ANY = "*"
 """Stands for every namespace or every local name in a `NameTest`."""
 
 
+def _common(one: str, other: str) -> str | None:
+    if one in (ANY, other):
+        return other
+    return one if other == ANY else None
+
+
 @dataclass(frozen=True, slots=True)
 class NameTest:
     """Which elements or attributes a step takes; `ANY` for a wildcard."""
@@ -52,6 +58,12 @@ class NameTest:
     def exact(self) -> bool:
         """Whether it takes one name only."""
         return self.namespace != ANY and self.local != ANY
+
+    def both(self, other: NameTest) -> NameTest | None:
+        """Return the test that takes what this and ``other`` take, None if that is nothing."""
+        namespace = _common(self.namespace, other.namespace)
+        local = _common(self.local, other.local)
+        return None if namespace is None or local is None else NameTest(namespace, local)
 
     @property
     def tag(self) -> str:
