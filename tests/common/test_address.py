@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +16,7 @@ from clacks.common.address import (
     topic_matches,
 )
 from clacks.common.errors import SettingsError
+from tests.costs import cpu_seconds
 
 
 def test_url_of_the_reference_document_is_read() -> None:
@@ -215,6 +214,6 @@ def test_topic_matching_is_the_definition(pattern: list[str], topic: list[str]) 
 
 
 def test_a_hostile_pattern_costs_little() -> None:
-    start = time.process_time()
-    assert not topic_matches(".".join(["#", "a"] * 50 + ["b"]), ".".join(["a"] * 200))
-    assert time.process_time() - start < 0.1
+    hostile, topic = ".".join(["#", "a"] * 50 + ["b"]), ".".join(["a"] * 200)
+    assert not topic_matches(hostile, topic)
+    assert cpu_seconds(lambda: topic_matches(hostile, topic)) < 0.1

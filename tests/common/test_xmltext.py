@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import resource
 import threading
-import time
 import zlib
 
 import pytest
@@ -11,6 +10,7 @@ from lxml import etree
 from clacks.common.errors import MalformedEvent
 from clacks.common.limits import Limits
 from clacks.common.xmltext import decode_text, encode_text, illegal_character, read_document
+from tests.costs import cpu_seconds
 
 BOMB = (
     b"<!DOCTYPE a [<!ENTITY x0 'ha'>"
@@ -113,11 +113,10 @@ def test_text_may_have_a_declaration_of_any_encoding() -> None:
     ],
 )
 def test_a_dtd_is_refused_before_it_is_parsed(data: bytes) -> None:
-    start = time.process_time()
     error = refusal(data)
     assert error.reason == "a DTD is not allowed"
     assert error.line == data.count(b"\n", 0, data.index(b"<!DOCTYPE")) + 1
-    assert time.process_time() - start < 0.05
+    assert cpu_seconds(lambda: refusal(data)) < 0.05
 
 
 def test_the_word_doctype_in_a_text_is_no_dtd() -> None:
@@ -126,10 +125,8 @@ def test_the_word_doctype_in_a_text_is_no_dtd() -> None:
 
 
 def test_the_search_for_a_dtd_is_linear() -> None:
-    start = time.process_time()
-    refusal(b"<?p?>" * 100_000 + b"<!DOCTYP<!DOCTYPE")
-    refusal(b" " * 1_000_000 + b"<a><!DOCTYPE")
-    assert time.process_time() - start < 0.5
+    assert cpu_seconds(lambda: refusal(b"<?p?>" * 100_000 + b"<!DOCTYP<!DOCTYPE")) < 0.5
+    assert cpu_seconds(lambda: refusal(b" " * 1_000_000 + b"<a><!DOCTYPE")) < 0.5
 
 
 def test_comments_and_instructions_are_passed_over() -> None:
@@ -147,9 +144,7 @@ def test_a_large_document_is_refused_by_its_size() -> None:
 def test_a_document_of_100_mb_costs_nothing() -> None:
     data = b"<a>" + b" " * 100_000_000 + b"</a>"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    refusal(data)
-    assert time.process_time() - start < 0.1
+    assert cpu_seconds(lambda: refusal(data)) < 0.1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
 
 
@@ -175,10 +170,8 @@ def test_too_many_tags_are_refused_before_a_tree_is_made() -> None:
 
 
 def test_many_attributes_cost_linear_time() -> None:
-    start = time.process_time()
     names = b" ".join(b"a%d=''" % number for number in range(100_000))
-    read_document(b"<a " + names + b"/>")
-    assert time.process_time() - start < 2
+    assert cpu_seconds(lambda: read_document(b"<a " + names + b"/>")) < 2
 
 
 def test_compressed_data_is_not_unpacked() -> None:
