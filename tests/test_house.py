@@ -19,8 +19,9 @@ XSD = "{http://www.w3.org/2001/XMLSchema}"
 
 # Where a broad "except" stands, and why.
 BROAD_EXCEPTS = {
-    "clacks/agent/command.py": "around a command, somebody else's code: the caller gets an answer",
+    "clacks/common/command.py": "around a command, somebody else's code: the caller gets an answer",
     "clacks/bus/serving.py": "around the handler of a call, somebody else's code: the caller gets an answer",
+    "clacks/common/plugins.py": "around loading a plug-in, somebody else's code: the others are loaded",
     "clacks/common/components/consumer.py": "around a callback, somebody else's code: the consumer lives on",
     "clacks/cli/main.py": "the last line of defence: a traceback is not what a user should see",
 }

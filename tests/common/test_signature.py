@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import pytest
 
-from clacks.agent.signature import Signature
 from clacks.common.errors import CommandError
 from clacks.common.jsonrpc import INVALID_PARAMS
+from clacks.common.signature import Signature
 
 
 def move(
