@@ -69,7 +69,7 @@ def register_plugins(
         try:
             for source in _sources(load()):
                 register(source)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - logged, and reported to the caller
             # Importing runs somebody else's code: whatever it raises, the service lives on without it.
             failure = PluginFailure(name, f"{type(error).__name__}: {error}")
             failures.append(failure)
