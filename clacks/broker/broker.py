@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -32,7 +33,7 @@ from clacks.broker.waiting import Total, Waiting
 from clacks.common.address import DEFAULT_DOMAIN
 from clacks.common.errors import InvalidEvent, MalformedEvent, ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
-from clacks.common.metrics import Metrics
+from clacks.common.metrics import Counter, Metrics
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 
@@ -63,9 +64,12 @@ class Broker:
         rights: Who may do what. Replaced by `set_rights`.
         limits: Bounds for every peer.
         metrics: Counts ``messages_received``, ``messages_delivered``, ``messages_dropped{reason}``,
+            ``events_received{type}``, ``events_routed{type}`` (one for each subscription that an event is
+            for), ``route_seconds`` (histogram: CPU and waiting between a transfer and its last copy),
             ``filter_errors``, ``links_refused{reason}``, ``connections``, ``connections_total``.
         domain: The domain whose events, commands and clients live here.
         new_name: Makes names of dynamic nodes, which nobody may guess.
+        timer: Seconds since anywhere, for ``route_seconds``.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Broker:
         domain: str = DEFAULT_DOMAIN,
         *,
         new_name: Callable[[], str] = _unguessable,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.registry = registry
         self.rights = rights
@@ -96,6 +101,9 @@ class Broker:
         self._drops = Drops(self.metrics)
         self._refusals = Drops(self.metrics, "links_refused", "link refused")
         self._new_name = new_name
+        self._timer = timer
+        self._route_seconds = self.metrics.histogram("route_seconds")
+        self._by_kind: dict[str, tuple[Counter, Counter]] = {}
         self._queues: dict[str, Queue] = {}
         self._opaque: dict[str, Topic] = {}
         self._readable: dict[str, frozenset[str]] = {}
@@ -358,6 +366,7 @@ class Broker:
             Refused: If address, subject and document do not agree, the document is not valid, or ``user``
                 may not publish that type.
         """
+        began = self._timer()
         envelope = self.check_envelope(raw, user, body=True)
         kind, subject = name.kind, envelope.subject
         if subject is None or (kind is not None and subject != kind):
@@ -382,11 +391,22 @@ class Broker:
                 INVALID_FIELD, f"the subject is {subject}, the document {event.kind}", "wrong subject"
             )
         raw = envelope.raw
-        self.topics.publish(
-            self._event_prefix + subject, raw, envelope.expires(self.now), Content(raw, envelope, event.root)
-        )
+        content = Content(raw, envelope, event.root)
+        offered = self.topics.publish(self._event_prefix + subject, raw, envelope.expires(self.now), content)
         if incoming is not None:
             incoming.accept()
+        received, routed = self._by_kind.get(subject) or self._counters(subject)
+        received.value += 1
+        routed.value += offered
+        self._route_seconds.observe(self._timer() - began)
+
+    def _counters(self, kind: str) -> tuple[Counter, Counter]:
+        # A registry that is read again may lose types, but it never names as many as could fill memory.
+        found = (
+            self.metrics.counter("events_received", type=kind),
+            self.metrics.counter("events_routed", type=kind),
+        )
+        return self._by_kind.setdefault(kind, found)
 
     def check_envelope(self, raw: bytes, user: str, *, body: bool = False) -> Envelope:
         """Read the outside of a message, and its ``body`` if that is asked for.

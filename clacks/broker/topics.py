@@ -252,11 +252,13 @@ class Group:
         """Whether nobody is left."""
         return not self.plain and self.index is None
 
-    def deliver_matching(self, raw: bytes, expires: float | None, content: Content) -> None:
-        """Offer a message to those whose filter lets it through."""
-        for matched in self._matching(content):
+    def deliver_matching(self, raw: bytes, expires: float | None, content: Content) -> int:
+        """Offer a message to those whose filter lets it through; return how many they are."""
+        found = self._matching(content)
+        for matched in found:
             assert isinstance(matched, Subscription)
             matched.offer(raw, expires)
+        return len(found)
 
     def _matching(self, content: Content) -> set[Hashable]:
         index = self.index
@@ -338,17 +340,21 @@ class TopicTree:
             if not groups:
                 self._prune(pattern, wild)
 
-    def publish(self, topic: str, raw: bytes, expires: float | None, content: Content | None = None) -> None:
-        """Offer a message to everybody whose pattern, rights and filter let it through."""
+    def publish(self, topic: str, raw: bytes, expires: float | None, content: Content | None = None) -> int:
+        """Offer a message to everybody whose pattern, rights and filter let it through; return how many
+        subscriptions that were."""
+        offered = 0
         groups = self._routes.get(topic)
         if groups is None:
             groups = self._route(topic)
         for group in groups:
             for subscription in group.plain:
                 subscription.offer(raw, expires)
+            offered += len(group.plain)
             if group.index is not None:
                 content = content or Content(raw)
-                group.deliver_matching(raw, expires, content)
+                offered += group.deliver_matching(raw, expires, content)
+        return offered
 
     def forget_routes(self) -> None:
         """Ask the groups again what they may see: rights have changed."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 
-from clacks.common.metrics import MAX_SERIES, Metrics
+from clacks.common.metrics import MAX_SERIES, Histogram, Metrics
 
 
 def test_counts_are_kept_by_name_and_labels() -> None:
@@ -77,3 +77,34 @@ def test_counting_costs_a_microsecond_or_two() -> None:
             metrics.count("x", reason="y")
         best = min(best, (time.process_time() - start) / 5000)
     assert best < 5e-6
+
+
+def test_a_histogram_counts_values_up_to_its_bounds() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.5):
+        histogram.observe(value)
+    assert histogram.counts == [2, 1, 1]
+    assert histogram.count == 4
+    assert histogram.total == 5.5
+    assert histogram.quantile(0.5) == 1.0
+    assert histogram.quantile(0.75) == 2.0
+    assert histogram.quantile(1.0) == float("inf")
+    assert Histogram().quantile(0.5) == 0.0
+
+
+def test_the_text_of_a_histogram_is_that_of_prometheus() -> None:
+    metrics = Metrics()
+    metrics.histogram("age", type="A").observe(0.3)
+    lines = metrics.text().splitlines()
+    assert 'age_bucket{type="A",le="0.25"} 0' in lines
+    assert 'age_bucket{type="A",le="0.5"} 1' in lines
+    assert 'age_bucket{type="A",le="+Inf"} 1' in lines
+    assert lines[-2:] == ['age_sum{type="A"} 0.3', 'age_count{type="A"} 1']
+
+
+def test_histograms_are_bounded_as_counters_are() -> None:
+    metrics = Metrics()
+    for number in range(MAX_SERIES + 10):
+        metrics.histogram("age", who=str(number)).observe(1.0)
+    assert len(metrics.histograms()) == MAX_SERIES + 1
+    assert metrics.histogram("age", who="other").count == 10
