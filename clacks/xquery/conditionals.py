@@ -329,7 +329,7 @@ def error_values(error: QueryError, name: str, token: Expression) -> list[Sequen
     """Return the values of the err: variables."""
     from clacks.xquery.places import place
 
-    place(error)
+    place(error, token)
     uri, local = split_name(name)
     prefix = getattr(error, "prefix", None) or ("err" if uri == ERR_NAMESPACE else "")
     code = QName(uri, f"{prefix}:{local}" if prefix and uri else local)

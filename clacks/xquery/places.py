@@ -15,9 +15,17 @@ from clacks.xquery.tokens import Expression
 __all__ = ["innermost", "place"]
 
 
-def innermost(trace: TracebackType | None) -> Expression | None:
-    """Return the innermost token that was being evaluated."""
-    found = None
+def innermost(trace: TracebackType | None, here: Expression | None = None) -> Expression | None:
+    """Return the innermost token that was being evaluated below the frame that caught the error.
+
+    That frame itself is left out; ``here`` is its token, if it is one's. It still runs and holds the error:
+    looking at its locals makes Python keep them with the frame (PEP 667 tells of it), which closes a circle
+    error, traceback, frame, locals, error. All that the query had made so far would then stay until the next
+    collection of garbage, and 10^5 tuples are a long one.
+    """
+    found = here
+    if trace is not None:
+        trace = trace.tb_next
     while trace is not None:
         owner = trace.tb_frame.f_locals.get("self")
         if isinstance(owner, Expression):
@@ -26,10 +34,10 @@ def innermost(trace: TracebackType | None) -> Expression | None:
     return found
 
 
-def place(error: QueryError) -> QueryError:
-    """Give ``error`` the place of the innermost token, unless it has one."""
+def place(error: QueryError, here: Expression | None = None) -> QueryError:
+    """Give an ``error`` that was just caught the place of the innermost token, unless it has one."""
     if error.line is None:
-        token = innermost(error.__traceback__)
+        token = innermost(error.__traceback__, here)
         if token is not None:
             locate(error, token.parser.source, token.span[0])
     return error
