@@ -14,8 +14,9 @@ FILES = sorted((ROOT / "clacks").rglob("*.py"))
 # From the ground up. What stands on one line are siblings: they do not know each other.
 LAYERS = [
     ["clacks.common"],
-    ["clacks.xquery", "clacks.amqp"],
+    ["clacks.xquery", "clacks.amqp", "clacks.dialects"],
     ["clacks.filters"],
+    ["clacks.dialects.eventhub", "clacks.dialects.truenas", "clacks.dialects.sysadm"],
     ["clacks.broker"],
     ["clacks.store"],
     ["clacks.net"],
@@ -49,6 +50,10 @@ DOORS = {
     "ssl": ["clacks.net"],
     "signal": ["clacks.net", "clacks.cli"],
     "sqlite3": ["clacks.store"],
+    "aiohttp": ["clacks.net.web"],
+    "jwt": ["clacks.gateway.tokens"],
+    "prometheus_client": ["clacks.gateway.exposition"],
+    "opentelemetry": ["clacks.common.tracing"],
     "typer": ["clacks.cli"],
     "rich": ["clacks.cli"],
     "setproctitle": ["clacks.cli"],

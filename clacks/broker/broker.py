@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from clacks.amqp.engine import Incoming
 from clacks.amqp.messages import Envelope, decode, open_envelope
@@ -36,6 +36,7 @@ from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.metrics import Counter, Metrics
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
+from clacks.common.tracing import Tracing
 
 __all__ = ["Broker"]
 
@@ -70,6 +71,7 @@ class Broker:
         domain: The domain whose events, commands and clients live here.
         new_name: Makes names of dynamic nodes, which nobody may guess.
         timer: Seconds since anywhere, for ``route_seconds``.
+        tracing: Makes a span of what happens to each event.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Broker:
         *,
         new_name: Callable[[], str] = _unguessable,
         timer: Callable[[], float] = time.perf_counter,
+        tracing: Tracing | None = None,
     ) -> None:
         self.registry = registry
         self.rights = rights
@@ -102,6 +105,7 @@ class Broker:
         self._refusals = Drops(self.metrics, "links_refused", "link refused")
         self._new_name = new_name
         self._timer = timer
+        self._tracing = tracing
         self._route_seconds = self.metrics.histogram("route_seconds")
         self._by_kind: dict[str, tuple[Counter, Counter]] = {}
         self._queues: dict[str, Queue] = {}
@@ -392,7 +396,12 @@ class Broker:
             )
         raw = envelope.raw
         content = Content(raw, envelope, event.root)
-        offered = self.topics.publish(self._event_prefix + subject, raw, envelope.expires(self.now), content)
+        topic, expires = self._event_prefix + subject, envelope.expires(self.now)
+        if self._tracing is None:
+            offered = self.topics.publish(topic, raw, expires, content)
+        else:
+            with self._tracing.route(subject, topic, _properties(envelope)):
+                offered = self.topics.publish(topic, raw, expires, content)
         if incoming is not None:
             incoming.accept()
         received, routed = self._by_kind.get(subject) or self._counters(subject)
@@ -428,6 +437,13 @@ class Broker:
         """Yield for every subscription: user, address, messages delivered, waiting, dropped."""
         for item in self.topics:
             yield item.outlet.user, item.address, item.delivered, len(item.waiting.items), item.dropped
+
+
+def _properties(envelope: Envelope) -> Mapping[str, Any]:
+    try:
+        return envelope.properties
+    except ProtocolError:  # filters say so; a trace has nothing to join then
+        return {}
 
 
 def _foreign_user(user: str, claimed: bytes) -> Refused:

@@ -28,7 +28,7 @@ from clacks.bus.state import BusState, StateChange, StateWatch
 from clacks.bus.subscribing import Subscriber
 from clacks.bus.subscription import Subscription
 from clacks.common import jsonrpc
-from clacks.common.address import BusURL, command_address
+from clacks.common.address import BusURL, command_address, event_address
 from clacks.common.errors import (
     BusError,
     CommandError,
@@ -42,6 +42,7 @@ from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.metrics import Metrics
 from clacks.common.schema import SchemaRegistry, default_registry
 from clacks.common.settings import default_state_dir
+from clacks.common.tracing import Tracing
 from clacks.net.client import BusClient, Connector, TcpConnector
 
 __all__ = ["Bus", "EventLike"]
@@ -91,6 +92,7 @@ class Bus:
         metrics: Where to count; an own one if None.
         trust_users: Believe the ``user-id`` of calls although the broker does not vouch for it: its operator
             says that all its users may be trusted with each other's names.
+        tracing: Makes a span of each event that is published, and carries its context in the message.
 
     Example:
         >>> async with Bus("amqp://admin:secret@localhost/org.clacks") as bus:  # doctest: +SKIP
@@ -110,6 +112,7 @@ class Bus:
         limits: Limits = DEFAULT_LIMITS,
         metrics: Metrics | None = None,
         trust_users: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         self._url = url if isinstance(url, BusURL) else BusURL.parse(url)
         self._registry = registry if registry is not None else default_registry()
@@ -133,6 +136,7 @@ class Bus:
             version=_version(),
         )
         self._trust_users = trust_users
+        self.tracing = tracing
         encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
         self._publisher = Publisher(self, encoder, self._client.writable, self.metrics)
         self._subscriber = Subscriber(self, self._registry, limits, self.metrics)
@@ -258,7 +262,10 @@ class Bus:
         self._check_running()
         if stored:
             return await self._record(event)
-        return await self._publisher.publish(event, properties, expires)
+        if self.tracing is None:
+            return await self._publisher.publish(event, properties, expires)
+        with self.tracing.publish(event.kind, event_address(self.domain, event.kind)) as context:
+            return await self._publisher.publish(event, {**context, **(properties or {})}, expires)
 
     def _event(self, source: EventLike) -> Event:
         if isinstance(source, (bytes, str)):

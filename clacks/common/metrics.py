@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 __all__ = ["LATENCIES", "MAX_SERIES", "Counter", "Histogram", "Metrics", "Series"]
 
-LATENCIES: tuple[float, ...] = tuple(
-    digit * 10.0**power for power in range(-5, 1) for digit in (1.0, 2.5, 5.0)
-) + (10.0,)
+LATENCIES: tuple[float, ...] = (
+    *(digit * 10.0**power for power in range(-5, 1) for digit in (1.0, 2.5, 5.0)),
+    10.0,
+)
 """Upper bounds of the buckets for times in seconds: from ten microseconds, which a broker takes for an event,
 to ten seconds, after which nobody waits any more."""
 

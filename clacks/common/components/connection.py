@@ -16,6 +16,7 @@ from clacks.common.address import DEFAULT_DOMAIN, BusURL
 from clacks.common.errors import ConnectionLost
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.schema import SchemaRegistry, default_registry
+from clacks.common.tracing import Tracing
 from clacks.net.threads import Lease, background_loop
 
 __all__ = ["Connection", "Door"]
@@ -32,12 +33,14 @@ class Door:
         ca: File with the certificates to trust instead of the system's and the local one.
         registry: The event types.
         limits: Sizes of messages and queues.
+        tracing: Makes spans of OpenTelemetry; none if None.
     """
 
     url: BusURL
     ca: str | None
     registry: SchemaRegistry
     limits: Limits = DEFAULT_LIMITS
+    tracing: Tracing | None = None
 
     @classmethod
     def of(
@@ -48,14 +51,15 @@ class Door:
         ca: str | None = None,
         registry: SchemaRegistry | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        tracing: Tracing | None = None,
     ) -> Door:
         """Read a URL; ``domain`` counts if it has none. Raises SettingsError if it is no bus URL."""
         found = BusURL.parse(url, default_domain=domain)
-        return cls(found, ca, registry if registry is not None else default_registry(), limits)
+        return cls(found, ca, registry if registry is not None else default_registry(), limits, tracing)
 
     def bus(self) -> Bus:
         """Return a new bus, not yet connected."""
-        return Bus(self.url, ca=self.ca, registry=self.registry, limits=self.limits)
+        return Bus(self.url, ca=self.ca, registry=self.registry, limits=self.limits, tracing=self.tracing)
 
 
 class Connection:

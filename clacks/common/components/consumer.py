@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeAlias
 
 from lxml import objectify
 
-from clacks.bus import Bus, Gap, Subscription
+from clacks.bus import Bus, Gap, Received, Subscription
 from clacks.common.address import DEFAULT_DOMAIN
 from clacks.common.components.connection import Door
 from clacks.common.components.handover import Handover
@@ -21,11 +23,13 @@ from clacks.common.errors import BusError, ConnectionFailed, ConnectionLost
 from clacks.common.event import Event
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.schema import SchemaRegistry
+from clacks.common.tracing import Tracing
 from clacks.net.threads import background_loop
 
 __all__ = ["AMQPEventConsumer"]
 
 _log = logging.getLogger(__name__)
+_NOTHING: AbstractContextManager[None] = contextlib.nullcontext()
 
 Callback: TypeAlias = Callable[[objectify.ObjectifiedElement], Any]
 
@@ -54,6 +58,7 @@ class AMQPEventConsumer:
         ca: File with the certificates to trust instead.
         registry: The event types; those built in, of plug-ins and of ``CLACKS_EVENTS`` if None.
         limits: How much may wait for the callback, and the sizes of messages.
+        tracing: Makes a span of each callback, as part of the trace that the event came with.
 
     Raises:
         SettingsError: The URL is none.
@@ -79,8 +84,9 @@ class AMQPEventConsumer:
         ca: str | None = None,
         registry: SchemaRegistry | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        tracing: Tracing | None = None,
     ) -> None:
-        door = Door.of(url, domain=domain, ca=ca, registry=registry, limits=limits)
+        door = Door.of(url, domain=domain, ca=ca, registry=registry, limits=limits, tracing=tracing)
         self._feed = _Feed(door, callback)
         self._feed.start(xquery)
         self._finalizer = weakref.finalize(self, self._feed.release)
@@ -149,7 +155,7 @@ class _Feed:
         self._failure: BusError | None = None
         self._closing = False
         self._lease = background_loop().lease(self._stop)
-        self._handover: Handover[Event] = Handover(self._lease.soon)
+        self._handover: Handover[Event | Received] = Handover(self._lease.soon)
         self._thread = threading.Thread(target=self._work, name="clacks-consumer", daemon=True)
 
     def start(self, xquery: str) -> None:
@@ -173,8 +179,9 @@ class _Feed:
 
     async def _carry(self, events: Subscription) -> None:
         try:
-            async for event in events:
-                await self._handover.put(event)
+            # Who traces needs what the message said; reading that for all others would be waste.
+            async for item in events if self._door.tracing is None else events.messages():
+                await self._handover.put(item)
         except BusError as error:
             self._failure = error
             _log.warning("subscription lost reason=%s", error)
@@ -195,22 +202,31 @@ class _Feed:
     def _work(self) -> None:
         try:
             while items := self._handover.take():
-                for event in items:
+                for item in items:
                     if self._handover.closed:
                         break
-                    self._deliver(event)
+                    if isinstance(item, Received):
+                        self._deliver_traced(item)
+                    else:
+                        self._deliver(item)
         finally:
             self.ended.set()
             self._lease.release()
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: Event, within: AbstractContextManager[None] = _NOTHING) -> None:
         if self._callback is None:
             _log.debug("< %s, and no callback", event.kind)
             return
         try:
-            self._callback(event.objectified())
+            with within:
+                self._callback(event.objectified())
         except Exception:  # noqa: BLE001 - the one place: a callback is the user's, the consumer lives on
             _log.exception("callback failed kind=%s", event.kind)
+
+    def _deliver_traced(self, item: Received) -> None:
+        tracing = self._door.tracing
+        assert tracing is not None
+        self._deliver(item.event, tracing.callback(item.event.kind, item.address, item.properties))
 
     def join(self, timeout: float | None) -> None:
         if self._failure is None:

@@ -18,6 +18,7 @@ from clacks.common.components.connection import Connection, Door
 from clacks.common.errors import BusError, ConnectionLost
 from clacks.common.event import Event
 from clacks.common.schema import SchemaRegistry
+from clacks.common.tracing import Tracing
 from clacks.net.threads import Lease
 
 __all__ = ["AMQPEventProducer", "EventLike"]
@@ -42,6 +43,7 @@ class AMQPEventProducer:
         domain: The domain, if the URL has none.
         ca: File with the certificates to trust instead of the system's and the local one.
         registry: The event types; those built in, of plug-ins and of ``CLACKS_EVENTS`` if None.
+        tracing: Makes a span of each event that is sent.
 
     Raises:
         SettingsError: The URL is none.
@@ -59,8 +61,9 @@ class AMQPEventProducer:
         *,
         ca: str | None = None,
         registry: SchemaRegistry | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        self._outbox = _Outbox(Door.of(url, domain=domain, ca=ca, registry=registry))
+        self._outbox = _Outbox(Door.of(url, domain=domain, ca=ca, registry=registry, tracing=tracing))
         self._finalizer = weakref.finalize(self, self._outbox.connection.release)
 
     def send(self, event: EventLike) -> None:
