@@ -17,7 +17,7 @@ from clacks.bus.links import Line, Outlet
 from clacks.common.address import event_address
 from clacks.common.errors import ConnectionLost
 from clacks.common.event import Event
-from clacks.common.metrics import Metrics
+from clacks.common.metrics import Counter, Metrics
 
 __all__ = ["Publisher"]
 
@@ -53,7 +53,7 @@ class Publisher:
         self._metrics = metrics
         self._outlets: dict[str, Outlet] = {}
         self._burst = 0
-        self._published = metrics.counter("events_published")
+        self._published: dict[str, Counter] = {}
         self._warned = float("-inf")
         self._closed = False
 
@@ -78,7 +78,7 @@ class Publisher:
         sender = outlet.sender
         assert sender is not None
         sender.send(raw)
-        self._published.value += 1
+        self._count(kind).value += 1
         self._burst += len(raw)
         if self._burst > _BURST:
             self._burst = 0
@@ -96,6 +96,12 @@ class Publisher:
             if outlet.credit > 0 and self._outlets.get(kind) is outlet:
                 return outlet
         raise ConnectionLost("the bus is closed")
+
+    def _count(self, kind: str) -> Counter:
+        found = self._published.get(kind)
+        if found is None:
+            found = self._published[kind] = self._metrics.counter("events_published", type=kind)
+        return found
 
     def _drop(self, kind: str) -> None:
         reason = "no credit" if self._line.connection is not None else "no connection"

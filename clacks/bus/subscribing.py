@@ -21,6 +21,7 @@ from clacks.amqp.connection import (
 from clacks.amqp.engine import Receiver
 from clacks.amqp.messages import Message, decode
 from clacks.amqp.profiles import FilterTrust, NodeKind, Profile
+from clacks.bus.ages import Ages
 from clacks.bus.links import Line, permanent
 from clacks.bus.subscription import Subscription
 from clacks.common.address import event_address
@@ -95,6 +96,7 @@ class Subscriber:
         self._registry = registry
         self._limits = limits
         self._metrics = metrics
+        self._ages = Ages(metrics)
         self._parts: dict[Subscription, _Part] = {}
         self._taps: dict[Tap, None] = {}
         self._index: FilterIndex | None = None
@@ -374,10 +376,11 @@ class Subscriber:
             reason = "invalid event" if isinstance(error, InvalidEvent) else "malformed message"
             self._drop_event(reason, getattr(error, "kind", ""), error)
             return
-        kind = event.kind
+        kind, now = event.kind, time.time()
+        self._ages.note(message, now)
         if message.subject != kind or tap.kind not in (None, kind):
             self._drop_event("address, subject and document do not agree", kind)
-        elif message.absolute_expiry_time is not None and message.expired(time.time()):
+        elif message.absolute_expiry_time is not None and message.expired(now):
             self._drop_event("expired", kind)
         else:
             matched = self._matched(event, message) if self._indexed and not tap.applied else ()

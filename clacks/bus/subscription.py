@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from clacks.amqp.messages import Message
 from clacks.common.event import Event
-from clacks.common.metrics import Metrics
+from clacks.common.metrics import Counter, Metrics
 
 __all__ = ["Gap", "Received", "Subscription"]
 
@@ -88,7 +88,8 @@ class Subscription:
         self._most_events = events
         self._most_bytes = size
         self._dropped_total = metrics.counter("events_dropped", reason="reader too slow")
-        self._delivered_total = metrics.counter("events_delivered")
+        self._metrics = metrics
+        self._delivered: dict[str, Counter] = {}
         self._ended = ended
         self._queue: deque[tuple[Event, Message, str, int]] = deque()
         self._bytes = 0
@@ -179,12 +180,18 @@ class Subscription:
         queue = self._queue
         queue.append((event, message, address, size))
         self._bytes += size
-        self._delivered_total.value += 1
+        self._count(event.kind).value += 1
         if len(queue) > self._most_events or self._bytes > self._most_bytes:
             self._make_room()
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    def _count(self, kind: str) -> Counter:
+        found = self._delivered.get(kind)
+        if found is None:
+            found = self._delivered[kind] = self._metrics.counter("events_delivered", type=kind)
+        return found
 
     def _make_room(self) -> None:
         kind = ""
