@@ -26,7 +26,12 @@ LAYERS = [
 ]
 
 # Modules that stand lower than their folder: tables, sessions and codecs without input or output.
-LOWER: dict[str, str] = {}
+LOWER: dict[str, str] = {
+    "clacks.agent.methods": "clacks.broker",
+    "clacks.agent.nodes": "clacks.broker",
+    "clacks.agent.clients": "clacks.broker",
+    "clacks.agent.lifecycle": "clacks.broker",
+}
 
 # (importing module, imported module): why it may.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -99,7 +104,8 @@ def below(module: str, prefix: str) -> bool:
 
 def layer(module: str) -> tuple[int, str]:
     """Return height and sibling of a module."""
-    module = LOWER.get(module, module)
+    # What is imported from a module comes as its name and the name inside.
+    module = LOWER.get(module) or LOWER.get(module.rpartition(".")[0]) or module
     found = [
         (len(name), height, name)
         for height, names in enumerate(LAYERS)

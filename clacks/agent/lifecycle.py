@@ -1,0 +1,233 @@
+"""What an agent says of itself, and when: a state machine with timers, pure.
+
+::
+
+    new ──connected──▶ joining ──own capabilities came back──▶ ready
+                          ▲  │                                   │
+                  connected  └────────────── lost ───────────────┤
+                          │                                      ▼
+                          └───────────────────────────────── away
+    every state ──stop──▶ left
+
+While joining and when ready: a NodeAnnounce of somebody else is answered with NodeCapabilities after a
+random delay in the window (`node_window`), at most once per window, so that one broadcast answers all that
+came in it.
+
+The same thrift holds for questions. Whoever hears of a node without knowing its capabilities (after a loss,
+or when a partition healed) announces itself, after a random delay, unless another one did so meanwhile: that
+broadcast is answered by everybody, to everybody. Clients that nobody knows are polled the same way.
+"""
+
+from __future__ import annotations
+
+import enum
+from random import Random
+from typing import Final
+
+from clacks.common.presence import STATUS_INTERVAL, client_window, node_window
+
+__all__ = ["STEPS", "Act", "Lifecycle", "State"]
+
+_AGAIN: Final = 5.0
+"""Seconds after which an agent announces itself again whose capabilities did not come back."""
+
+_ALONE: Final = 3.0
+"""Seconds after which an agent is alone that nobody answered. Were there one other node, it would have
+answered within its window of one second; were there many, the first of them would have long before."""
+
+
+class State(enum.Enum):
+    """Where an agent stands."""
+
+    NEW = "new"
+    JOINING = "joining"
+    READY = "ready"
+    AWAY = "away"
+    LEFT = "left"
+
+
+class _Input(enum.Enum):
+    CONNECTED = "connected"
+    RETURNED = "own capabilities came back"
+    LOST = "lost"
+    STOP = "stop"
+
+
+# What is not here changes nothing.
+STEPS: Final = {
+    (State.NEW, _Input.CONNECTED): State.JOINING,
+    (State.AWAY, _Input.CONNECTED): State.JOINING,
+    (State.READY, _Input.CONNECTED): State.JOINING,
+    (State.JOINING, _Input.RETURNED): State.READY,
+    (State.JOINING, _Input.LOST): State.AWAY,
+    (State.READY, _Input.LOST): State.AWAY,
+    (State.NEW, _Input.STOP): State.LEFT,
+    (State.JOINING, _Input.STOP): State.LEFT,
+    (State.READY, _Input.STOP): State.LEFT,
+    (State.AWAY, _Input.STOP): State.LEFT,
+}
+
+
+class Act(enum.Enum):
+    """What is to be done now. All but one publish an event."""
+
+    ANNOUNCE = "NodeAnnounce"
+    CAPABILITIES = "NodeCapabilities"
+    STATUS = "NodeStatus"
+    POLL = "ClientPoll"
+    LEAVE = "NodeLeave"
+    LEARN = "learn"
+    """Ask another agent for its clients."""
+
+
+class _Check(enum.Enum):
+    ALONE = "alone?"
+    BACK = "back?"
+
+
+class Lifecycle:
+    """The life of one agent on the bus.
+
+    Tell it what happens; call `due` when `next` says so, and do what it returns, in that order.
+
+    Args:
+        random: Spreads what many would do at once.
+    """
+
+    def __init__(self, random: Random | None = None) -> None:
+        self.state = State.NEW
+        self.alone = True
+        """Whether no other node was heard since we are connected."""
+        self.connected_at = float("-inf")
+        self._random = random if random is not None else Random()  # noqa: S311 - to spread, not to hide
+        self._timers: dict[Act | _Check, float] = {}
+        self._said = float("-inf")  # when our capabilities went out last
+        self._asked = float("-inf")  # when anybody announced itself last
+        self._polled = float("-inf")  # when anybody polled the clients last
+        self._quiet = 0.0  # for how long after that there is no other poll
+
+    # -- what happens
+
+    def connected(self, now: float) -> None:
+        """Note that we are on the bus, and hear it."""
+        self._step(_Input.CONNECTED)
+        if self.state is not State.JOINING:
+            return
+        self.alone = True
+        self.connected_at = now
+        self._timers = {
+            Act.ANNOUNCE: now,
+            Act.CAPABILITIES: now,
+            _Check.BACK: now + _AGAIN,
+            _Check.ALONE: now + _ALONE,
+        }
+
+    def lost(self) -> None:
+        """Note that the connection is gone."""
+        self._step(_Input.LOST)
+        self._timers.clear()
+
+    def returned(self, now: float, nodes: int) -> bool:
+        """Note that our own capabilities came back; tell whether that makes us ready."""
+        if self.state is not State.JOINING:
+            return False
+        self._step(_Input.RETURNED)
+        self._timers.pop(_Check.BACK, None)
+        self._timers[Act.STATUS] = now + self._random.uniform(0.0, node_window(nodes))
+        return True
+
+    def heard_node(self) -> None:
+        """Note a sign of life of another node."""
+        self.alone = False
+
+    def heard_announce(self, now: float, nodes: int) -> None:
+        """Note the NodeAnnounce of another node; ``nodes`` is how many there are."""
+        self.alone = False
+        self._asked = now
+        if self.state is State.READY:
+            # Everybody answers this one, to us as well.
+            self._timers.pop(Act.ANNOUNCE, None)
+        self.repeat(now, nodes)
+
+    def repeat(self, now: float, nodes: int) -> None:
+        """Have our capabilities published, somewhen in the window: somebody lacks them, or they changed."""
+        if self.state not in (State.JOINING, State.READY) or Act.CAPABILITIES in self._timers:
+            return
+        window = node_window(nodes)
+        earliest = max(now, self._said + window)
+        self._timers[Act.CAPABILITIES] = max(earliest, now + self._random.uniform(0.0, window))
+
+    def heard_poll(self, now: float, clients: int) -> None:
+        """Note a ClientPoll of anybody: all clients are about to answer."""
+        self._timers.pop(Act.POLL, None)
+        self._polled, self._quiet = now, 2 * client_window(clients)
+
+    def miss_node(self, now: float, nodes: int) -> None:
+        """Note that there is a node whose capabilities we do not know."""
+        window = node_window(nodes)
+        # Whoever asked last is still being answered, and for at most two windows.
+        if self.state is State.READY and now - self._asked >= 2 * window:
+            self._timers.setdefault(Act.ANNOUNCE, now + self._random.uniform(0.0, window))
+
+    def miss_client(self, now: float, nodes: int) -> None:
+        """Note that there is a client that has not announced itself to us."""
+        if (
+            self.state is State.READY
+            and _Check.ALONE not in self._timers
+            and now - self._polled >= self._quiet
+        ):
+            self._timers.setdefault(Act.POLL, now + 1.0 + self._random.uniform(0.0, node_window(nodes)))
+
+    def learned(self, now: float, *, all_of_them: bool) -> None:
+        """Note how `Act.LEARN` went; if nobody could be asked the clients are."""
+        if not all_of_them and self.state in (State.JOINING, State.READY):
+            self._timers[Act.POLL] = now
+
+    def stop(self) -> list[Act]:
+        """End it; return what is still to be done."""
+        says = [Act.LEAVE] if self.state in (State.JOINING, State.READY) else []
+        self._step(_Input.STOP)
+        self._timers.clear()
+        return says
+
+    # -- time
+
+    def next(self) -> float | None:
+        """Return when `due` has something to say; None: not before something happens."""
+        return min(self._timers.values(), default=None)
+
+    def due(self, now: float, clients: int = 0) -> list[Act]:
+        """Return what is to be done now; ``clients`` is how many are expected to answer a poll."""
+        acts: list[Act] = []
+        for what in [what for what, when in self._timers.items() if when <= now]:
+            self._timers.pop(what, None)
+            if isinstance(what, Act):
+                acts.append(what)
+                self._did(what, now, clients)
+            elif what is _Check.BACK:
+                acts += [Act.ANNOUNCE, Act.CAPABILITIES]
+                self._said = now
+                self._timers[_Check.BACK] = now + _AGAIN
+            else:
+                acts.append(Act.POLL if self.alone else Act.LEARN)
+                if self.alone:
+                    self.heard_poll(now, clients)
+        # An announcement comes before what is announced.
+        acts.sort(key=_ORDER.__getitem__)
+        return acts
+
+    def _did(self, what: Act, now: float, clients: int) -> None:
+        if what is Act.ANNOUNCE:
+            self._asked = now
+        elif what is Act.CAPABILITIES:
+            self._said = now
+        elif what is Act.STATUS:
+            self._timers[Act.STATUS] = now + STATUS_INTERVAL
+        elif what is Act.POLL:
+            self.heard_poll(now, clients)
+
+    def _step(self, what: _Input) -> None:
+        self.state = STEPS.get((self.state, what), self.state)
+
+
+_ORDER: Final = {act: place for place, act in enumerate(Act)}
