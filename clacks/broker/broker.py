@@ -34,6 +34,7 @@ from clacks.common.address import DEFAULT_DOMAIN
 from clacks.common.errors import InvalidEvent, MalformedEvent, ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.metrics import Counter, Metrics
+from clacks.common.presence import speaker_of
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.tracing import Tracing
@@ -394,6 +395,9 @@ class Broker:
             raise Refused(
                 INVALID_FIELD, f"the subject is {subject}, the document {event.kind}", "wrong subject"
             )
+        speaker = speaker_of(event)
+        if speaker is not None and not self.rights.may_announce(user, speaker):
+            raise Refused(UNAUTHORIZED, f"{user} may not speak as {speaker[:100]!r}", "foreign id")
         raw = envelope.raw
         content = Content(raw, envelope, event.root)
         topic, expires = self._event_prefix + subject, envelope.expires(self.now)
