@@ -18,7 +18,7 @@ from clacks.amqp.profiles import PROFILES, FilterTrust, UserTrust
 from clacks.cli.events import content_lines
 from clacks.cli.exits import MEANINGS
 from clacks.cli.main import COMMANDS, app
-from clacks.common import errors, limits, settings
+from clacks.common import errors, limits, settings, settings_parts
 from clacks.common.errors import QueryError
 from clacks.common.limits import Limits
 from clacks.common.rights import BUILTIN_ROLES
@@ -131,7 +131,13 @@ def _markdown(text: str) -> str:
 
 def settings_page() -> str:
     told = _texts_below(settings, "Settings")
-    shown = {"state_dir": "see [where files are](#where-files-are)", "limits": "see [limits](#limits)"}
+    shown = {
+        "state_dir": "see [where files are](#where-files-are)",
+        "limits": "see [limits](#limits)",
+        "client": "see [tables of the services](#tables-of-the-services)",
+        "sources": "see [tables of the services](#tables-of-the-services)",
+        "jobs": "see [tables of the services](#tables-of-the-services)",
+    }
     usual = Settings.parse("", environ={"HOME": "/home/you"})
     parts = [
         "# Settings\n\nFrom the settings file (TOML), then the environment, then the options of a command; the last one"
@@ -144,6 +150,7 @@ def settings_page() -> str:
         value = getattr(usual, field.name)
         default = shown.get(field.name) or (f"`{value}`" if value not in (None, "", ()) else "")
         parts.append(f"| `{field.name}` | {default} | {_markdown(told[field.name])} |")
+    parts += _tables_of_services()
     parts.append("\n## Where files are\n")
     parts.append(_markdown(inspect.getdoc(settings.default_state_dir) or ""))
     parts.append(
@@ -166,6 +173,22 @@ def settings_page() -> str:
         ]
         parts.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(parts) + "\n"
+
+
+def _tables_of_services() -> Iterator[str]:
+    yield "\n## Tables of the services\n\nThey stand in the settings file and have no variables."
+    tables = {"client": settings_parts.ClientSettings}
+    for source in dataclasses.fields(settings_parts.SourcesSettings):
+        tables[f"sources.{source.name}"] = source.default_factory  # type: ignore[assignment]
+    tables["jobs.NAME"] = settings_parts.JobSettings  # type: ignore[assignment]
+    for name, kind in tables.items():
+        told, usual = _texts_below(settings_parts, kind.__name__), kind()
+        yield f"\n### [{name}]\n\n| setting | usually | |\n|---|---|---|"
+        for field in dataclasses.fields(kind):
+            value = getattr(usual, field.name)
+            default = f"`{list(value) if isinstance(value, tuple) else value}`"
+            default = default if value not in (None, "", (), {}) else ""
+            yield f"| `{field.name}` | {default} | {_markdown(told[field.name])} |"
 
 
 def errors_page() -> str:

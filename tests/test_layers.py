@@ -43,6 +43,8 @@ NETWORK_WORDS = {
 
 # Package: where it may be imported.
 DOORS = {
+    "dbus_fast": ["clacks.net"],
+    "yaml": ["clacks.sources"],
     "proton": ["clacks.amqp"],
     "cproton_ffi": ["clacks.amqp"],
     "cproton": ["clacks.amqp"],
@@ -55,6 +57,7 @@ DOORS = {
     "ssl": ["clacks.net"],
     "signal": ["clacks.net", "clacks.cli"],
     "sqlite3": ["clacks.store"],
+    "redis": ["clacks.store"],
     "aiohttp": ["clacks.net.web"],
     "jwt": ["clacks.gateway.tokens"],
     "prometheus_client": ["clacks.gateway.exposition"],

@@ -17,6 +17,7 @@ from typing import Any
 from clacks.common.address import DEFAULT_DOMAIN, BusURL
 from clacks.common.errors import SettingsError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
+from clacks.common.settings_parts import ClientSettings, JobSettings, SourcesSettings, read_jobs, read_table
 
 __all__ = ["Settings", "default_file", "default_state_dir"]
 
@@ -128,6 +129,15 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     """What one peer may ask for: table ``[limits]``."""
 
+    client: ClientSettings = field(default_factory=ClientSettings)
+    """What ``clacks client`` does: table ``[client]``."""
+
+    sources: SourcesSettings = field(default_factory=SourcesSettings)
+    """What ``clacks source NAME`` does: tables ``[sources.NAME]``."""
+
+    jobs: Mapping[str, JobSettings] = field(default_factory=dict)
+    """Jobs that may be run: tables ``[jobs.NAME]``."""
+
     @classmethod
     def load(cls, path: Path | str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings file and the environment.
@@ -173,7 +183,7 @@ class Settings:
                 raise SettingsError(file, f"{key}: {error.reason}") from error
         for key in _READERS:
             variable = f"CLACKS_{key.upper()}"
-            if environ.get(variable) and key != "limits":
+            if environ.get(variable) and key not in _TABLES:
                 try:
                     given[key] = _READERS[key](_from_text(key, environ[variable]), Path.cwd())
                 except SettingsError as error:
@@ -284,7 +294,12 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "profile": _text,
     "trust_users": _flag,
     "limits": _limits,
+    "client": lambda value, base: read_table(ClientSettings, value, base),
+    "sources": lambda value, base: read_table(SourcesSettings, value, base),
+    "jobs": read_jobs,
 }
+
+_TABLES = frozenset({"limits", "client", "sources", "jobs"})  # they have no variable
 
 
 def _from_text(key: str, text: str) -> Any:
