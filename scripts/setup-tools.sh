@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install what tests marked "tool" need: Node.js from apt, and from npm the packages that tests/tools names.
+# Install what tests marked "tool" need: Node.js and Redis from apt, and from npm the packages that tests/tools names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stamp=.tools/.stamp
@@ -9,6 +9,7 @@ needs=()
 command -v node >/dev/null || needs+=(nodejs)
 command -v npm >/dev/null || needs+=(npm)
 [ ${#needs[@]} -eq 0 ] || scripts/apt.sh "the tests with a JavaScript client" "${needs[@]}"
+command -v redis-server >/dev/null || scripts/apt.sh "the event log in Redis" redis-server
 mkdir -p .tools
 cp tests/tools/package.json tests/tools/package-lock.json .tools/
 echo "[setup] installing packages from npm into .tools"

@@ -21,6 +21,8 @@
     │   ├── CommandRefused        the remote side answered with an error object
     │   ├── CommandTimeout        no agent took the call in time: it was not carried out
     │   └── OutcomeUnknown        an agent took the call and its answer is lost
+    ├── StoreError            the event log or the key/value store cannot do it
+    │   └── StoreFull             there is no room: on the disk, or for so many keys
     ├── DialectError          the browser or foreign client is at fault
     └── SettingsError         a settings, rights or credentials file is at fault
 
@@ -54,6 +56,8 @@ __all__ = [
     "QuerySyntaxError",
     "SchemaError",
     "SettingsError",
+    "StoreError",
+    "StoreFull",
 ]
 
 
@@ -275,6 +279,22 @@ class CommandTimeout(CommandError):
 
 class OutcomeUnknown(CommandError):
     """An agent took the call and its answer is lost: it may have been carried out."""
+
+
+class StoreError(ClacksError):
+    """The event log or the key/value store cannot do what was asked.
+
+    Attributes:
+        reason: What is wrong, for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class StoreFull(StoreError):
+    """There is no room: on the disk, or for so many keys or so long a text."""
 
 
 class DialectError(ClacksError):

@@ -69,4 +69,63 @@ class Limits:
     so bytes alone do not bound memory; a large Puppet report has 50,000. Beyond it ``MalformedEvent``."""
 
 
+    log_page_events: int = 500
+    """Events in one answer of ``getEvents``; who wants more asks for the next page."""
+
+    log_page_bytes: int = 1024 * 1024
+    """Bytes of events in one answer of ``getEvents``, but at least one event: written as JSON they still fit
+    into a message."""
+
+    log_scan_seconds: float = 2.0
+    """CPU seconds that one ``getEvents`` may spend on its query, all events together. Then the page ends
+    there."""
+
+    kv_key_bytes: int = 4096
+    """Bytes of one key of the key/value store. Beyond it ``StoreFull``."""
+
+    kv_value_bytes: int = 1024 * 1024
+    """Bytes of one value of the key/value store: it is answered in one message. Beyond it ``StoreFull``."""
+
+    kv_keys: int = 1_000_000
+    """Keys in the key/value store, which is for settings and states, no database. Beyond it ``StoreFull``."""
+
+    kv_bytes: int = 256 * 1024 * 1024
+    """Bytes of all keys and values. Beyond it ``StoreFull``."""
+
+    web_connections: int = 8192
+    """Connections of one listener of the gateway: below the usual limit of file descriptors. Beyond it a new
+    one is closed at once, counted."""
+
+    web_header_timeout: float = 10.0
+    """Seconds in which a new connection must have finished TLS and a whole request head. Then it is cut."""
+
+    web_keepalive: float = 75.0
+    """Seconds that a connection may wait for its next HTTP request; browsers keep theirs for about as long."""
+
+    web_body_size: int = 4 * 1024 * 1024
+    """Bytes of the body of one HTTP request: as one AMQP message. Beyond it 413."""
+
+    web_body_timeout: float = 30.0
+    """Seconds in which a body must have come. Then 408."""
+
+    web_buffer: int = 4 * 1024 * 1024
+    """Bytes that wait for one reader; a phone behind a bad line has a second of 30 Mbit/s. Beyond it the
+    connection is cut, counted."""
+
+    web_subscriptions: int = 1000
+    """Subscriptions of one connection; each costs a kilobyte. Beyond it the request is refused."""
+
+    web_queries: int = 50
+    """Of these, the ones with a query of their own, which costs with every event. Beyond it as above."""
+
+    web_calls: int = 20
+    """Commands of one connection that run at the same time, as TrueNAS allows. Beyond it refused."""
+
+    web_replay: int = 1000
+    """Events that one look into the event log yields. A reader goes on after the last one."""
+
+    web_tokens: int = 10_000
+    """Tokens for sessions that one gateway keeps; beyond it the one that was used longest ago is void."""
+
+
 DEFAULT_LIMITS = Limits()
