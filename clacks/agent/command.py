@@ -14,6 +14,7 @@ from clacks.common.command import Command, CommandTable, CommandType, Registered
 from clacks.common.errors import CommandError
 from clacks.common.event import Event
 from clacks.common.jsonrpc import FORBIDDEN, Request
+from clacks.common.presence import speaker_of
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 
@@ -29,6 +30,7 @@ class CommandRegistry:
         registry: The event types.
         node: Name of this node.
         nodes: Returns the nodes of the domain with what is known of each; this one alone if not given.
+        elsewhere: Returns the commands of other nodes by name, each as ``getMethods`` shows it.
 
     Example:
         >>> from clacks.common.rights import parse_rights
@@ -50,16 +52,19 @@ class CommandRegistry:
         registry: SchemaRegistry,
         node: str = "",
         nodes: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None,
+        elsewhere: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
         self.rights = rights
         self._publish = publish
         self._registry = registry
         self._nodes = nodes if nodes is not None else lambda: {node: {}} if node else {}
+        self._elsewhere = elsewhere if elsewhere is not None else dict
+        self._node = node
         self._table = CommandTable(f"agent {node or 'on duty'}")
         self.register(self)
 
     def register(self, source: object) -> None:
-        """Add a marked function, or all marked methods of an object.
+        """Add a marked function, or all marked methods of an object: all of them, or none if one is at fault.
 
         Raises:
             TypeError: If there is nothing marked, or the hints of a command cannot be its signature.
@@ -88,12 +93,27 @@ class CommandRegistry:
             CommandError: ``FORBIDDEN``, ``METHOD_NOT_FOUND``, ``INVALID_PARAMS``, ``INVALID_EVENT``,
                 ``UNAVAILABLE``, ``INTERNAL_ERROR``, or what the command itself raised.
         """
+        caller = self.admit(request.method, user, on_behalf_of)
+        return self._table.run(request, caller, queue=queue)
+
+    def find(self, method: str, queue: str | None = None) -> RegisteredCommand | None:
+        """Return the command of that name, if it belongs to this queue; a queue of None means any."""
+        command = self._table.commands.get(method)
+        if command is None or (command.queue is not None and queue is not None and command.queue != queue):
+            return None
+        return command
+
+    def admit(self, method: str, user: str | None, on_behalf_of: str | None = None) -> str:
+        """Return who calls: the login, or whom it may speak for.
+
+        Raises:
+            CommandError: ``FORBIDDEN``. Rights come first: who may not call a method does not learn whether
+                it exists.
+        """
         caller = self._caller(user, on_behalf_of)
-        method = request.method
-        # Rights first: who may not call a method does not learn whether it exists.
         if not self.rights.may_call(caller, method):
             raise CommandError(FORBIDDEN, f"{caller} may not call {method[:100]}")
-        return self._table.run(request, caller, queue=queue)
+        return caller
 
     def _caller(self, user: str | None, on_behalf_of: str | None) -> str:
         if not user:
@@ -108,21 +128,23 @@ class CommandRegistry:
 
     @Command(needs_user=True)
     def getMethods(self, user: str) -> dict[str, Any]:
-        """Return the commands that the caller may use, by name, each with its signature and documentation."""
-        return {
-            name: {
+        """Return the commands that the caller may use, by name: signature, documentation, and the nodes that
+        provide it."""
+        found = {name: dict(facts) for name, facts in self._elsewhere().items()}
+        for name, command in self._table.commands.items():
+            others = found[name]["nodes"] if name in found else []
+            found[name] = {
                 "signature": name + command.signature.text,
                 "type": command.type.value,
                 "queue": command.queue,
                 "documentation": command.documentation,
+                "nodes": sorted({*others, *([self._node] if self._node else [])}),
             }
-            for name, command in sorted(self._table.commands.items())
-            if self.rights.may_call(user, name)
-        }
+        return {name: found[name] for name in sorted(found) if self.rights.may_call(user, name)}
 
     @Command
     def getNodes(self) -> dict[str, Any]:
-        """Return the nodes of the domain by name, each with what is known of it."""
+        """Return the nodes of the domain by name: load, latency, workers, since when, when last heard of."""
         return {name: dict(facts) for name, facts in self._nodes().items()}
 
     @Command(needs_user=True)
@@ -145,4 +167,7 @@ class CommandRegistry:
         event = self._registry.receive(data)
         if not self.rights.may_publish(user, event.kind):
             raise CommandError(FORBIDDEN, f"{user} may not publish {event.kind}")
+        speaker = speaker_of(event)
+        if speaker is not None and not self.rights.may_announce(user, speaker):
+            raise CommandError(FORBIDDEN, f"{user} may not speak as {speaker[:100]!r}")
         self._publish(event)

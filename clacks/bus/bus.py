@@ -361,6 +361,7 @@ class Bus:
         timeout: float = 30.0,
         address: str | None = None,
         on_behalf_of: str | None = None,
+        patience: float | None = None,
     ) -> Any:
         """Do what `call` does for a call that is already put together.
 
@@ -369,13 +370,15 @@ class Bus:
             timeout: As in `call`.
             address: A command queue, ``{domain}.command.core`` if None.
             on_behalf_of: The user for whom a gateway speaks; counts if the login may impersonate.
+            patience: Seconds for somebody to take the call, if that is less than the time-out: who is there
+                takes it at once, and whoever has another one to ask need not wait long.
 
         Raises:
             CommandError, BusError: As `call`.
         """
         self._check_running()
         address = address or command_address(self.domain)
-        return await self._caller.request(request, address, timeout, on_behalf_of)
+        return await self._caller.request(request, address, timeout, on_behalf_of, patience)
 
     async def serve(
         self,

@@ -71,8 +71,15 @@ class Caller:
         """Whether the broker has not refused to make a node for answers yet."""
         self._closed = False
 
-    async def request(self, request: Request, address: str, timeout: float, on_behalf_of: str | None) -> Any:
-        """Send a call and wait for its answer.
+    async def request(
+        self,
+        request: Request,
+        address: str,
+        timeout: float,
+        on_behalf_of: str | None,
+        patience: float | None = None,
+    ) -> Any:
+        """Send a call and wait for its answer; for somebody to take it no longer than ``patience``.
 
         Raises:
             CommandError, LinkRefused, ConnectionLost: As `Bus.call` says.
@@ -82,10 +89,12 @@ class Caller:
         loop = asyncio.get_running_loop()
         id_ = uuid.uuid4().hex
         body = jsonrpc.encode(Request(request.method, request.params, id_))
-        call = Call(id_, request.method, address, body, loop.time() + timeout, on_behalf_of)
+        now = loop.time()
+        taken_by = None if patience is None else now + patience
+        call = Call(id_, request.method, address, body, now + timeout, on_behalf_of, taken_by)
         pending = _Pending(call, loop.create_future())
         self._pending[id_] = pending
-        pending.timer = loop.call_at(call.deadline, self._deadline, pending)
+        pending.timer = loop.call_at(call.expires, self._deadline, pending)
         try:
             self._send_waiting()
             return await pending.answer
@@ -95,6 +104,10 @@ class Caller:
             self._forget_outlet(address)
 
     def _deadline(self, pending: _Pending) -> None:
+        loop = asyncio.get_running_loop()
+        if pending.call.state is CallState.TAKEN and loop.time() < pending.call.deadline:
+            pending.timer = loop.call_at(pending.call.deadline, self._deadline, pending)
+            return
         pending.call.step(CallInput.DEADLINE)
         self._conclude(pending)
 
@@ -126,7 +139,7 @@ class Caller:
             outlet.open()
             sender = outlet.sender
             if sender is not None and sender.credit > 0:
-                sender.send_unsettled(self._message(call, call.deadline - now), call.id)
+                sender.send_unsettled(self._message(call, call.expires - now), call.id)
                 call.step(CallInput.SENT)
 
     def _message(self, call: Call, left: float) -> bytes:

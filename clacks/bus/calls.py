@@ -76,6 +76,7 @@ class Call:
         body: The request as JSON-RPC 2.0.
         deadline: When the caller stops waiting, in seconds on the clock of the loop.
         on_behalf_of: For whom a gateway speaks, or None.
+        taken_by: When the caller stops waiting for somebody to take it; the deadline if None.
         doubtful: Whether a sending of it lost its link before its outcome came.
     """
 
@@ -85,8 +86,14 @@ class Call:
     body: bytes
     deadline: float
     on_behalf_of: str | None = None
+    taken_by: float | None = None
     state: CallState = CallState.WAITING
     doubtful: bool = False
+
+    @property
+    def expires(self) -> float:
+        """When nobody may take it any more."""
+        return self.deadline if self.taken_by is None else min(self.deadline, self.taken_by)
 
     def step(self, what: CallInput) -> CallState:
         """Note what happened and return where the call stands now."""
