@@ -23,7 +23,7 @@ from clacks.amqp.sasl_frames import (
     describe_opening,
     encode_frame,
 )
-from clacks.amqp.scram import CLIENT_MECHANISMS, ScramClientSide, ScramFailure
+from clacks.amqp.scram import CLIENT_MECHANISMS, PLUS, ScramClientSide, ScramFailure
 from clacks.common.errors import BusError, ConnectionFailed, LoginRefused, ProtocolError
 
 __all__ = ["ClientState", "SaslClient", "choose_mechanism"]
@@ -44,15 +44,17 @@ def choose_mechanism(
     password: bool,
     certificate: bool = False,
     private: bool = False,
+    binding: bool = False,
     allowed: Iterable[str] | None = None,
 ) -> str:
     """Choose how to log in from what a broker offers and what we have.
 
-    With user and password SCRAM-SHA-256, then the other SCRAMs, then PLAIN if the channel is ``private``
-    (TLS or loopback). With a client ``certificate`` and no password EXTERNAL. With nothing at all ANONYMOUS.
-    ``allowed`` narrows this; naming EXTERNAL or ANONYMOUS there is the only way to prefer the certificate
-    to a password, or to come as anonymous in spite of a certificate. Nothing allows ANONYMOUS in place of a
-    user, or PLAIN on an open line.
+    With user and password SCRAM-SHA-256, then the other SCRAMs, each bound to the channel (``-PLUS``) where
+    it has a ``binding``, then PLAIN if the channel is ``private`` (TLS or loopback). With a client
+    ``certificate`` and no password EXTERNAL. With nothing at all ANONYMOUS.
+    ``allowed`` narrows this (a SCRAM that it names may be bound as well); naming EXTERNAL or ANONYMOUS there
+    is the only way to prefer the certificate to a password, or to come as anonymous in spite of a
+    certificate. Nothing allows ANONYMOUS in place of a user, or PLAIN on an open line.
 
     Raises:
         LoginRefused: If nothing fits: the text says what is offered, what we may use, and what to do.
@@ -63,11 +65,12 @@ def choose_mechanism(
     if certificate and (not password or (limit is not None and "EXTERNAL" in limit)):
         usable.append("EXTERNAL")
     if user and password:
-        usable += [*CLIENT_MECHANISMS, *(["PLAIN"] if private else [])]
+        bound = [name + PLUS for name in CLIENT_MECHANISMS] if binding else []
+        usable += [*bound, *CLIENT_MECHANISMS, *(["PLAIN"] if private else [])]
     if not user and (not certificate or (limit is not None and "ANONYMOUS" in limit)):
         usable.append("ANONYMOUS")
     if limit is not None:
-        usable = [name for name in usable if name in limit]
+        usable = [name for name in usable if name.removesuffix(PLUS) in limit or name in limit]
     for name in usable:
         if name in offers:
             return name
@@ -95,6 +98,7 @@ class SaslClient:
         tls: Whether the connection is TLS.
         loopback: Whether the broker is this machine (the address that was reached, not the name in the URL).
         certificate: Whether TLS shows a client certificate.
+        binding: ``tls-server-end-point`` of the certificate that the broker showed, if there is one.
         hostname: Host in the URL; brokers with several virtual hosts choose by it.
         allowed: The only mechanisms to use, or None for all that are safe.
 
@@ -109,6 +113,7 @@ class SaslClient:
         tls: bool,
         loopback: bool = False,
         certificate: bool = False,
+        binding: bytes | None = None,
         hostname: str | None = None,
         allowed: Iterable[str] | None = None,
     ) -> None:
@@ -122,6 +127,7 @@ class SaslClient:
         self._private = tls or loopback
         self._tls = tls
         self._certificate = certificate
+        self._binding = binding
         self._hostname = hostname
         self._allowed = None if allowed is None else tuple(allowed)
         self._scram: ScramClientSide | None = None
@@ -221,6 +227,7 @@ class SaslClient:
             password=self._password is not None,
             certificate=self._certificate,
             private=self._private,
+            binding=self._binding is not None,
             allowed=self._allowed,
         )
         self._output += encode_frame(Init(self.mechanism, self._first(self.mechanism), self._hostname))
@@ -236,7 +243,7 @@ class SaslClient:
                 raise LoginRefused("user and password may not contain the character NUL")
             return b"\0" + user.encode() + b"\0" + password.encode()
         try:
-            self._scram = ScramClientSide(mechanism, user, password)
+            self._scram = ScramClientSide(mechanism, user, password, binding=self._binding)
         except ScramFailure as failure:
             raise LoginRefused(f"this user or password cannot be used with {mechanism}: {failure}") from None
         self._expected = self._prove
@@ -271,7 +278,12 @@ class SaslClient:
         who = f"user {self.user!r}" if self.user is not None else "us without a user"
         match code:
             case Code.AUTH:
-                raise LoginRefused(f"the broker refuses {who} by {self.mechanism}: wrong user or password")
+                hint = ""
+                if self.mechanism is not None and self.mechanism.endswith(PLUS):
+                    hint = ", or somebody in between shows another certificate than the broker's"
+                raise LoginRefused(
+                    f"the broker refuses {who} by {self.mechanism}: wrong user or password{hint}"
+                )
             case Code.SYS | Code.SYS_PERM:
                 raise LoginRefused(
                     f"the broker could not log {who} in by {self.mechanism}: an error of its own"

@@ -30,7 +30,7 @@ from clacks.amqp.sasl_frames import (
     describe_opening,
     encode_frame,
 )
-from clacks.amqp.scram import SERVER_MECHANISM, ScramFailure, ScramServerSide, prepared
+from clacks.amqp.scram import PLUS, SERVER_MECHANISM, ScramFailure, ScramServerSide, prepared
 from clacks.common.credentials import ScramKeys
 from clacks.common.errors import BusError, LoginRefused, ProtocolError
 
@@ -108,6 +108,8 @@ class Channel:
     """Whether the peer is this machine; nobody else can listen in."""
     certificate: PeerCertificate | None = None
     """The peer's certificate, if TLS asked for one and verified it."""
+    binding: bytes | None = None
+    """What a login can be bound to: ``tls-server-end-point`` of our certificate."""
 
     @property
     def private(self) -> bool:
@@ -131,7 +133,8 @@ class SaslServer:
 
     Args:
         mechanisms: What to offer, best first, of SCRAM-SHA-256, PLAIN, EXTERNAL and ANONYMOUS. PLAIN is left
-            out on a channel that is not private, EXTERNAL without a certificate or ``user_of``.
+            out on a channel that is not private, EXTERNAL without a certificate or ``user_of``. With
+            SCRAM-SHA-256 goes SCRAM-SHA-256-PLUS, before it, where the channel has a binding.
         channel: Facts of the connection.
         keys: Gives the SCRAM keys of a user, made-up ones for a user that does not exist
             (`Credentials.keys`). Without it SCRAM is left out.
@@ -165,7 +168,10 @@ class SaslServer:
             "EXTERNAL": external is not None,
             "ANONYMOUS": True,
         }
-        self.offered: tuple[str, ...] = tuple(name for name in configured if usable[name])
+        offered = [name for name in configured if usable[name]]
+        if SERVER_MECHANISM in offered and channel.binding is not None:
+            offered.insert(offered.index(SERVER_MECHANISM), SERVER_MECHANISM + PLUS)
+        self.offered: tuple[str, ...] = tuple(offered)
         self.state = State.WAITING
         self.user: str | None = None
         """The login, once DONE."""
@@ -297,17 +303,19 @@ class SaslServer:
             return
         step = {
             SERVER_MECHANISM: self._scram_first,
+            SERVER_MECHANISM + PLUS: self._scram_first,
             "PLAIN": self._plain,
             "EXTERNAL": self._certificate,
             "ANONYMOUS": self._anonymous,
         }[init.mechanism]
-        if init.response is None and init.mechanism in (SERVER_MECHANISM, "PLAIN"):
+        if init.response is None and init.mechanism not in ("EXTERNAL", "ANONYMOUS"):
             self._ask(b"", step)  # the client waits to be asked for its first word (RFC 4422, 5.1)
         else:
             step(init.response or b"")
 
     def _scram_first(self, message: bytes) -> None:
-        self._scram = ScramServerSide(self._keys_of)
+        bound = self.mechanism == SERVER_MECHANISM + PLUS
+        self._scram = ScramServerSide(self._keys_of, binding=self._channel.binding, bound=bound)
         try:
             answer = self._scram.first(message)
         except ScramFailure as failure:
@@ -332,7 +340,7 @@ class SaslServer:
             self._throttle(self.claimed or "")
             signature = self._scram.final(message)
         except ScramFailure as failure:
-            reason = f"wrong user or password: {self.claimed!r} by {SERVER_MECHANISM} ({failure})"
+            reason = f"wrong user or password: {self.claimed!r} by {self.mechanism} ({failure})"
             self._refuse(LoginRefused(reason))
         except LoginRefused as refusal:
             self._refuse(refusal)

@@ -15,8 +15,10 @@ from scramp.utils import saslprep
 from clacks.common.credentials import ScramKeys
 
 __all__ = [
+    "BINDING",
     "CLIENT_MECHANISMS",
     "ITERATIONS_LIMIT",
+    "PLUS",
     "SERVER_MECHANISM",
     "ScramClientSide",
     "ScramFailure",
@@ -30,6 +32,12 @@ SERVER_MECHANISM: Final = "SCRAM-SHA-256"
 CLIENT_MECHANISMS: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1")
 """What a client may use, best first. SHA-512 is no safer here and is not everywhere; SHA-1 is safe inside
 HMAC, and a broker on Cyrus may have nothing else that does not show the password."""
+
+BINDING: Final = "tls-server-end-point"
+"""The kind of channel binding that both sides can compute from the broker's certificate (RFC 5929, 4)."""
+
+PLUS: Final = "-PLUS"
+"""End of the name of a mechanism whose proof includes the channel binding (RFC 5802, 6)."""
 
 ITERATIONS_LIMIT: Final = 1_000_000
 """Rounds that a client computes because the broker says so: half a second. A hostile broker would ask for
@@ -57,13 +65,26 @@ class ScramServerSide:
 
     ``keys`` gives the keys of a user; for one that does not exist keys that nothing fits, so that the
     exchange runs to its end and tells nothing (`Credentials.keys` does). What it raises goes through.
+
+    ``binding`` is what the connection can be bound to, if anything; with ``bound`` the mechanism is the one
+    that demands it. A client that could bind and says that it was not offered is refused: somebody between
+    us took the offer away (RFC 5802, 6).
     """
 
-    def __init__(self, keys: Callable[[str], ScramKeys], *, nonce: str | None = None) -> None:
+    def __init__(
+        self,
+        keys: Callable[[str], ScramKeys],
+        *,
+        nonce: str | None = None,
+        binding: bytes | None = None,
+        bound: bool = False,
+    ) -> None:
         self.user: str | None = None
         self._keys = keys
         self._raised: Exception | None = None
-        self._server = scramp.ScramMechanism(SERVER_MECHANISM).make_server(self._lookup, s_nonce=nonce)
+        mechanism = scramp.ScramMechanism(SERVER_MECHANISM + PLUS if bound else SERVER_MECHANISM)
+        channel = None if binding is None else (BINDING, binding)
+        self._server = mechanism.make_server(self._lookup, channel_binding=channel, s_nonce=nonce)
 
     def _lookup(self, user: str) -> tuple[bytes, bytes, bytes, int]:
         self.user = user
@@ -100,13 +121,25 @@ class ScramServerSide:
 class ScramClientSide:
     """The client in one exchange.
 
+    With ``binding`` and a mechanism that ends in ``-PLUS`` the proof includes it; with ``binding`` and
+    another mechanism the broker learns that we could and were not offered it.
+
     Raises:
         ScramFailure: If user or password cannot be used with SCRAM at all.
     """
 
-    def __init__(self, mechanism: str, user: str, password: str, *, nonce: str | None = None) -> None:
+    def __init__(
+        self,
+        mechanism: str,
+        user: str,
+        password: str,
+        *,
+        nonce: str | None = None,
+        binding: bytes | None = None,
+    ) -> None:
+        channel = None if binding is None else (BINDING, binding)
         try:
-            self._client = scramp.ScramClient([mechanism], user, password, c_nonce=nonce)
+            self._client = scramp.ScramClient([mechanism], user, password, channel, c_nonce=nonce)
         except scramp.ScramException as error:
             raise ScramFailure(str(error)) from None
 

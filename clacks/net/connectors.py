@@ -13,7 +13,7 @@ from typing import Protocol
 from clacks.amqp.sasl import SaslClient
 from clacks.common.address import BusURL
 from clacks.common.errors import BusError, ConnectionFailed
-from clacks.net.tls import client_context, connection_failed, is_loopback
+from clacks.net.tls import client_context, connection_failed, is_loopback, server_binding
 from clacks.net.wire import Wire
 
 __all__ = ["Connector", "LocalConnector", "Reached", "TcpConnector"]
@@ -127,6 +127,7 @@ class TcpConnector:
             tls=url.tls,
             loopback=is_loopback(str(peer[0])) if isinstance(peer, tuple) else False,
             certificate=self._files["certificate"] is not None,
+            binding=server_binding(transport),
             hostname=url.host,
             allowed=self._mechanisms,
         )

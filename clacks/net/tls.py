@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from clacks.amqp.sasl import Channel, PeerCertificate
 from clacks.common.errors import ConnectionFailed, SettingsError
+from clacks.net.binding import binding_of, end_point_of_file
 
 __all__ = [
     "CertificateWatch",
@@ -25,6 +26,7 @@ __all__ = [
     "connection_failed",
     "is_loopback",
     "peer_certificate",
+    "server_binding",
     "server_context",
 ]
 
@@ -102,7 +104,7 @@ def server_context(
     Raises:
         SettingsError: If a file cannot be used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     _load_chain(context, certificate, key)
@@ -110,6 +112,12 @@ def server_context(
         context.verify_mode = ssl.CERT_OPTIONAL
         _trust(context, client_ca)
     return context
+
+
+class ServerContext(ssl.SSLContext):
+    """The context of a listener, and what its certificate binds logins to."""
+
+    binding: bytes | None = None
 
 
 class CertificateWatch:
@@ -187,6 +195,8 @@ def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path | None) ->
     where = str(certificate) if key is None else f"{certificate}, {key}"
     try:
         context.load_cert_chain(str(certificate), None if key is None else str(key), password=no_password)
+        if isinstance(context, ServerContext):
+            context.binding = end_point_of_file(certificate)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             reason = "the key does not belong to the certificate"
@@ -210,9 +220,17 @@ def channel_of(transport: asyncio.BaseTransport) -> Channel:
     peer = transport.get_extra_info("peername")
     # A socket in the file system has no peer address; nobody reaches it from elsewhere.
     loopback = not isinstance(peer, tuple) or is_loopback(str(peer[0]))
-    return Channel(
-        tls=tls is not None, loopback=loopback, certificate=None if tls is None else peer_certificate(tls)
-    )
+    if tls is None:
+        return Channel(loopback=loopback)
+    context = tls.context
+    binding = context.binding if isinstance(context, ServerContext) else None
+    return Channel(tls=True, loopback=loopback, certificate=peer_certificate(tls), binding=binding)
+
+
+def server_binding(transport: asyncio.BaseTransport) -> bytes | None:
+    """Return what a login over this connection can be bound to, seen from the client; None without TLS."""
+    tls = transport.get_extra_info("ssl_object")
+    return None if tls is None else binding_of(tls.getpeercert(binary_form=True))
 
 
 def peer_certificate(connection: ssl.SSLObject | ssl.SSLSocket) -> PeerCertificate | None:

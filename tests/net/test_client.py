@@ -144,6 +144,20 @@ async def test_tls_with_the_right_authority_works_by_name_and_address(tmp_path: 
             await this.close()
 
 
+@scenario
+async def test_a_login_over_tls_is_bound_to_the_certificate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path)
+    caplog.set_level("INFO", logger="clacks.net.verifier")
+    async with tls_house(authority, "localhost") as h:
+        assert h.server is not None
+        this, _ = client(f"amqps://admin:secret@localhost:{h.server.ports['amqps']}", ca=authority.file)
+        await this.start()
+        await this.close()
+    assert any("mechanism=SCRAM-SHA-256-PLUS" in record.getMessage() for record in caplog.records)
+
+
 # -- no connection, and why
 
 
