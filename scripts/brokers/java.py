@@ -33,7 +33,7 @@ from scripts.brokers.ports import free_ports
 
 __all__ = ["KEY_PASSWORD", "JavaBroker", "Plan", "Product"]
 
-KEY_PASSWORD: Final = "only-for-tests"  # noqa: S105 - of a key that is made for one run
+KEY_PASSWORD: Final = "only-for-tests"
 _START_SECONDS: Final = 90
 
 # Waits for the end of its standard input, which is the end of us, however that comes: a test run that is

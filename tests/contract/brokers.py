@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import itertools
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +20,9 @@ from clacks.common.rights import parse_rights
 from clacks.common.schema import SchemaRegistry
 from clacks.net.listener import BrokerServer
 from clacks.net.tls import server_context
-from scripts.brokers.rabbitmq import RabbitMQ
 from tests.net.authorities import Authority
 
-__all__ = ["RIGHTS", "USERS", "ContractBroker", "Embedded", "Rabbit", "Site"]
+__all__ = ["FACTS", "RIGHTS", "USERS", "ContractBroker", "Embedded", "Facts", "Forged", "Site", "Standing"]
 
 Result = TypeVar("Result")
 
@@ -93,6 +93,43 @@ class Site:
         )
 
 
+class Forged(enum.Enum):
+    """What becomes of a message in the name of another."""
+
+    REFUSED = "refused"
+    """The broker takes it not."""
+
+    CORRECTED = "corrected"
+    """The broker writes the login into it."""
+
+    PASSED_ON = "passed on"
+    """The broker does not look. So agents refuse all calls that need a user, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is different from broker to broker and is no fault: declared here, shown in the table of the docs.
+
+    Attributes:
+        forged: What becomes of messages in the name of another.
+        told: Whether agents must be told by their operator (``trust_users``) that logins are true.
+        offers_anonymous: Whether the login ANONYMOUS is offered, although nobody gets in with it.
+    """
+
+    forged: Forged = Forged.REFUSED
+    told: bool = False
+    offers_anonymous: bool = False
+
+
+FACTS: Final[Mapping[str, Facts]] = {
+    "embedded": Facts(),
+    "rabbitmq": Facts(),
+    "activemq": Facts(Forged.CORRECTED, told=True, offers_anonymous=True),
+    "artemis": Facts(Forged.PASSED_ON, told=True),
+    "broker-j": Facts(told=True),
+}
+
+
 class ContractBroker(Protocol):
     """A running broker with the users of `USERS`, for one test.
 
@@ -102,9 +139,11 @@ class ContractBroker(Protocol):
         domain: The domain of this test alone.
         port, tls_port: Where it listens, on loopback.
         counts_drops: Whether `dropped` knows what the broker threw away.
+        facts: What it does otherwise than others.
     """
 
     name: str
+    facts: Facts
     site: Site
     domain: str
     port: int
@@ -127,6 +166,7 @@ class ContractBroker(Protocol):
 class _Urls:
     """What is the same for every broker: how one gets there."""
 
+    facts: Facts
     site: Site
     domain: str
     port: int
@@ -143,7 +183,8 @@ class _Urls:
         return BusURL.parse(self.url(user))
 
     def bus(self, user: str = "admin", *, port: int | None = None, **more: Any) -> Bus:
-        return Bus(self.url(user, port=port), **{"registry": self.site.registry, "name": user, **more})
+        usual = {"registry": self.site.registry, "name": user, "trust_users": self.facts.told}
+        return Bus(self.url(user, port=port), **{**usual, **more})
 
 
 def _own_domain() -> str:
@@ -155,6 +196,7 @@ class Embedded(_Urls):
     """The embedded broker, on a thread of its own."""
 
     name = "embedded"
+    facts = FACTS["embedded"]
     counts_drops = True
     _credentials: ClassVar[Credentials | None] = None
 
@@ -218,20 +260,34 @@ class Embedded(_Urls):
         self._loop.close()
 
 
-class Rabbit(_Urls):
-    """A domain of its own on a RabbitMQ node that outlives the test."""
+class Node(Protocol):
+    """A real broker that outlives the test."""
 
-    name = "rabbitmq"
+    port: int
+    tls_port: int
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+
+    def restart(self) -> None:
+        """Start it again on the same ports."""
+
+
+class Standing(_Urls):
+    """A domain of its own on a broker that outlives the test."""
+
     counts_drops = False
 
-    def __init__(self, site: Site, node: RabbitMQ) -> None:
+    def __init__(self, site: Site, node: Node, name: str, facts: Facts) -> None:
         self.site = site
+        self.name = name
+        self.facts = facts
         self.domain = _own_domain()
         self.port, self.tls_port = node.port, node.tls_port
         self._node = node
 
     def dropped(self) -> int:
-        raise NotImplementedError("RabbitMQ does not tell over AMQP what it dropped")
+        raise NotImplementedError(f"{self.name} does not tell over AMQP what it dropped")
 
     def restart(self) -> None:
         self._node.kill()

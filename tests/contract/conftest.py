@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.brokers.distributions import Unavailable
+from scripts.brokers.java import JavaBroker
+from scripts.brokers.products import PRODUCTS
 from scripts.brokers.rabbitmq import RabbitMQ
-from tests.contract.brokers import RIGHTS, USERS, ContractBroker, Embedded, Rabbit, Site
+from tests.contract.brokers import FACTS, RIGHTS, USERS, ContractBroker, Embedded, Site, Standing
 
 LIMIT = 60.0
 """Seconds that a test may take before it counts as stuck."""
@@ -44,19 +47,61 @@ def rabbitmq_node(site: Site) -> Iterator[RabbitMQ]:
         yield node
 
 
+class JavaNodes:
+    """Nodes of the Java brokers, each started when a test asks for it first."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._nodes: dict[str, JavaBroker] = {}
+        self._left_out: dict[str, str] = {}
+
+    def get(self, name: str) -> JavaBroker:
+        """Return the running node; a broker that cannot be had here is left out, with the reason."""
+        if name in self._left_out:
+            pytest.skip(self._left_out[name])
+        if name not in self._nodes:
+            node = JavaBroker(PRODUCTS[name], USERS, certificate=self._site.certificate)
+            try:
+                node.start()
+            except Unavailable as error:
+                self._left_out[name] = f"left out: {error}"
+                pytest.skip(self._left_out[name])
+            self._nodes[name] = node
+        return self._nodes[name]
+
+    def close(self) -> None:
+        """End them."""
+        for node in self._nodes.values():
+            node.stop()
+
+
+@pytest.fixture(scope="session")
+def java_nodes(site: Site) -> Iterator[JavaNodes]:
+    """Return private nodes of the Java brokers, which end with the session however that ends."""
+    nodes = JavaNodes(site)
+    yield nodes
+    nodes.close()
+
+
 @pytest.fixture(
     params=[
         pytest.param("embedded", marks=[pytest.mark.net, pytest.mark.slow]),
-        pytest.param("rabbitmq", marks=[pytest.mark.broker, pytest.mark.xdist_group("rabbitmq")]),
+        *(
+            pytest.param(name, marks=[pytest.mark.broker, pytest.mark.xdist_group(name)])
+            for name in ("rabbitmq", *PRODUCTS)
+        ),
     ]
 )
 def broker(request: pytest.FixtureRequest, site: Site) -> Iterator[ContractBroker]:
     """Return a running broker: each test runs on every one."""
-    if request.param == "embedded":
+    name: str = request.param
+    if name == "embedded":
         with Embedded(site) as embedded:
             yield embedded
+    elif name == "rabbitmq":
+        yield Standing(site, request.getfixturevalue("rabbitmq_node"), name, FACTS[name])
     else:
-        yield Rabbit(site, request.getfixturevalue("rabbitmq_node"))
+        yield Standing(site, request.getfixturevalue("java_nodes").get(name), name, FACTS[name])
 
 
 @pytest.fixture

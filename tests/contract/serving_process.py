@@ -18,6 +18,7 @@ import psutil
 from clacks.bus import Bus
 from clacks.common.jsonrpc import Request
 from clacks.common.schema import SchemaRegistry
+from tests.contract.brokers import ContractBroker
 from tests.contract.words import until
 
 __all__ = ["ServingProcess", "serving_process"]
@@ -51,15 +52,16 @@ class ServingProcess:
 
 
 @contextlib.asynccontextmanager
-async def serving_process(url: str) -> AsyncIterator[ServingProcess]:
+async def serving_process(broker: ContractBroker) -> AsyncIterator[ServingProcess]:
     """Run an agent that serves ``where`` (answers "process") and ``hang`` (never answers)."""
+    told = {"CLACKS_TEST_URL": broker.url("agent"), "CLACKS_TEST_TOLD": str(int(broker.facts.told))}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         __spec__.name,
         cwd=_ROOT,
         # Not an argument: everybody on this machine would see the password.
-        env={**os.environ, "CLACKS_TEST_URL": url},
+        env={**os.environ, **told},
         stdout=asyncio.subprocess.PIPE,
     )
     agent = ServingProcess(process)
@@ -81,7 +83,9 @@ async def _serve() -> None:
         return "process"
 
     registry = SchemaRegistry(builtin=False, plugins=False)
-    async with Bus(os.environ["CLACKS_TEST_URL"], registry=registry, name="process") as bus:
+    told = os.environ["CLACKS_TEST_TOLD"] == "1"
+    url = os.environ["CLACKS_TEST_URL"]
+    async with Bus(url, registry=registry, name="process", trust_users=told) as bus:
         await bus.serve(answer)
         say("serving")
         await asyncio.Event().wait()

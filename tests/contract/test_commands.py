@@ -194,7 +194,7 @@ async def test_a_call_accepted_by_an_agent_that_is_killed_has_an_unknown_outcome
     broker: ContractBroker,
 ) -> None:
     async with broker.bus("ann") as caller:
-        async with serving_process(broker.url("agent")) as agent:
+        async with serving_process(broker) as agent:
             call = asyncio.create_task(caller.call("hang", timeout=3))
             await agent.says("taken hang")
             await agent.kill()
@@ -214,7 +214,7 @@ async def test_a_call_goes_to_another_agent_when_the_first_is_killed_before_it_a
     broker: ContractBroker,
 ) -> None:
     async with broker.bus("agent") as bus, broker.bus("ann") as caller:
-        async with serving_process(broker.url("agent")) as agent:
+        async with serving_process(broker) as agent:
             assert await caller.call("where") == "process"
             await agent.says("taken where")
             await agent.stop()

@@ -6,15 +6,24 @@ import asyncio
 
 import pytest
 
+from clacks.amqp.profiles import UserTrust
 from clacks.bus import Bus
 from clacks.common.address import BusURL
-from clacks.common.errors import BusError, ClacksError, CommandError, ConnectionFailed, LoginRefused
+from clacks.common.errors import (
+    ClacksError,
+    CommandError,
+    CommandRefused,
+    CommandTimeout,
+    ConnectionFailed,
+    LoginRefused,
+    OutcomeUnknown,
+)
 from clacks.common.jsonrpc import Request
 from clacks.net.client import TcpConnector
 from clacks.net.probe import lets_in_without_login, offered_mechanisms
 from clacks.net.tls import client_context
-from tests.contract.brokers import USERS, ContractBroker
-from tests.contract.words import LIMIT, hello, next_event, phone, until
+from tests.contract.brokers import USERS, ContractBroker, Forged
+from tests.contract.words import LIMIT, caller_of, hello, next_event, phone, until
 
 
 class Impostor(TcpConnector):
@@ -53,32 +62,61 @@ async def test_nobody_gets_in_without_a_login(broker: ContractBroker) -> None:
     url = f"amqp://127.0.0.1:{broker.port}/{broker.domain}"
     with pytest.raises(LoginRefused):
         await Bus(url, registry=broker.site.registry).start()
-    assert "ANONYMOUS" not in await offered_mechanisms("127.0.0.1", broker.port)
+    offered = await offered_mechanisms("127.0.0.1", broker.port)
+    assert ("ANONYMOUS" in offered) == broker.facts.offers_anonymous
     assert not await lets_in_without_login("127.0.0.1", broker.port)
 
 
-async def test_messages_in_the_name_of_another_are_refused(broker: ContractBroker) -> None:
+async def test_an_event_in_the_name_of_another_is_refused_or_corrected(broker: ContractBroker) -> None:
+    """Or the broker does not look, and its profile says that nobody should believe ``user``."""
     async with broker.bus() as honest, broker.bus() as receiver, impostor(broker) as liar:
         events = await receiver.subscribe()
         await hello(honest, events, mark="before")
         assert await liar.publish(phone("forged"))
-        await until(lambda: liar.metrics.total("links_lost") or (broker.counts_drops and broker.dropped()))
+        if broker.facts.forged is Forged.REFUSED:
+            await until(
+                lambda: liar.metrics.total("links_lost") or (broker.counts_drops and broker.dropped())
+            )
+        else:
+            async with asyncio.timeout(LIMIT):
+                received = await anext(events.messages())
+            assert caller_of(received.event) == "forged"
+            assert received.user == ("ann" if broker.facts.forged is Forged.CORRECTED else "admin")
+            assert liar.profile is not None
+            assert liar.profile.user_id is UserTrust.UNTRUSTED
         await hello(honest, events, mark="after")
 
 
-async def test_calls_in_the_name_of_another_are_not_carried_out(broker: ContractBroker) -> None:
+async def test_nobody_calls_in_the_name_of_another(broker: ContractBroker) -> None:
     seen: list[str] = []
 
     def note(request: Request, user: str, on_behalf_of: str | None) -> str:
         seen.append(user)
         return "done"
 
-    async with broker.bus("agent") as agent, broker.bus("ann") as honest, impostor(broker) as liar:
+    open_to_lies = broker.facts.forged is Forged.PASSED_ON
+    async with (
+        # Where the broker does not look the operator must not tell agents to believe it.
+        broker.bus("agent", trust_users=broker.facts.told and not open_to_lies) as agent,
+        broker.bus("ann") as honest,
+        impostor(broker) as liar,
+    ):
         await agent.serve(note)
-        with pytest.raises((CommandError, BusError)):
-            await liar.call("note", timeout=3)
-        assert await honest.call("note") == "done"
-        assert seen == ["ann"]
+        if broker.facts.forged is Forged.CORRECTED:
+            assert await liar.call("note", timeout=3) == "done"
+            assert seen == ["ann"]
+            return
+        with pytest.raises(CommandError) as caught:
+            await liar.call("note", timeout=30)
+        # At once, by who found out, not by waiting.
+        assert not isinstance(caught.value, CommandTimeout | OutcomeUnknown)
+        if open_to_lies:
+            with pytest.raises(CommandRefused, match="the broker must vouch"):
+                await honest.call("note")
+            assert seen == []
+        else:
+            assert await honest.call("note") == "done"
+            assert seen == ["ann"]
 
 
 async def test_tls_works_with_a_certificate_of_a_known_authority(broker: ContractBroker) -> None:
@@ -92,7 +130,8 @@ async def test_tls_works_with_a_certificate_of_a_known_authority(broker: Contrac
         assert await sender.publish(phone("x" * 300_000))
         assert (await next_event(events)).kind == "PhoneStatus"
     context = client_context("localhost", ca=broker.site.authority.file)
-    assert "ANONYMOUS" not in await offered_mechanisms("localhost", broker.tls_port, tls=context)
+    offered = await offered_mechanisms("localhost", broker.tls_port, tls=context)
+    assert ("ANONYMOUS" in offered) == broker.facts.offers_anonymous
 
 
 @pytest.mark.parametrize("trust", ["another authority", "the system's authorities"])

@@ -14,7 +14,7 @@ from clacks.amqp.profiles import PROFILES
 from clacks.bus import Bus
 from clacks.common.errors import LinkRefused
 from scripts.brokers.rabbitmq import RabbitMQ
-from tests.contract.brokers import Rabbit, Site
+from tests.contract.brokers import FACTS, Site, Standing
 from tests.contract.words import (
     LIMIT,
     callers,
@@ -36,13 +36,13 @@ SUBSCRIBERS = "^amq[.]gen"
 
 
 @pytest.fixture
-def rabbit(site: Site, rabbitmq_node: RabbitMQ) -> Rabbit:
+def rabbit(site: Site, rabbitmq_node: RabbitMQ) -> Standing:
     """Return a domain on the node."""
-    return Rabbit(site, rabbitmq_node)
+    return Standing(site, rabbitmq_node, "rabbitmq", FACTS["rabbitmq"])
 
 
 @pytest.fixture(scope="module")
-def guarded(site: Site, rabbitmq_node: RabbitMQ) -> Iterator[Rabbit]:
+def guarded(site: Site, rabbitmq_node: RabbitMQ) -> Iterator[Standing]:
     """Return the usual domain with the users of the page, jane and agent; their names are their passwords."""
     shown = [
         shlex.split(command)
@@ -57,7 +57,7 @@ def guarded(site: Site, rabbitmq_node: RabbitMQ) -> Iterator[Rabbit]:
         if words[0] == "rabbitmqctl":
             text = f"{words[2]}\n" if words[1] == "add_user" else ""
             rabbitmq_node.control(*words[1:], text=text)
-    rabbit = Rabbit(site, rabbitmq_node)
+    rabbit = Standing(site, rabbitmq_node, "rabbitmq", FACTS["rabbitmq"])
     rabbit.domain = "org.clacks"
     yield rabbit
     rabbitmq_node.control("delete_user", "jane")
@@ -66,11 +66,11 @@ def guarded(site: Site, rabbitmq_node: RabbitMQ) -> Iterator[Rabbit]:
     rabbitmq_node.control("set_permissions", "-p", "/", "agent", ".*", ".*", ".*")
 
 
-def bus_of(rabbit: Rabbit, user: str) -> Bus:
+def bus_of(rabbit: Standing, user: str) -> Bus:
     return Bus(rabbit.url(user, password=user), registry=rabbit.site.registry, name=user)
 
 
-async def test_the_permissions_of_the_page_are_enough(guarded: Rabbit) -> None:
+async def test_the_permissions_of_the_page_are_enough(guarded: Standing) -> None:
     async with bus_of(guarded, "jane") as jane, bus_of(guarded, "agent") as agent:
         events = await jane.subscribe()
         calls = await jane.subscribe(kinds=["PhoneStatus"])
@@ -83,7 +83,7 @@ async def test_the_permissions_of_the_page_are_enough(guarded: Rabbit) -> None:
         assert (await next_event(events)).kind == "Doorbell"
 
 
-async def test_the_permissions_of_the_page_forbid_the_rest(guarded: Rabbit) -> None:
+async def test_the_permissions_of_the_page_forbid_the_rest(guarded: Standing) -> None:
     async with bus_of(guarded, "jane") as jane, bus_of(guarded, "agent") as agent:
         events = await agent.subscribe()
         # The node finds out when the event is there; nothing but the link says so.
@@ -94,7 +94,7 @@ async def test_the_permissions_of_the_page_forbid_the_rest(guarded: Rabbit) -> N
         await hello(jane, events, mark="only this")
 
 
-async def test_nobody_reads_the_answers_of_others(guarded: Rabbit) -> None:
+async def test_nobody_reads_the_answers_of_others(guarded: Standing) -> None:
     def listening_to(topic: str) -> Bus:
         profile = replace(PROFILES["rabbitmq-3"], topic_source=f"/topic/{topic}")
         url = guarded.url("jane", password="jane")
@@ -113,7 +113,7 @@ async def test_nobody_reads_the_answers_of_others(guarded: Rabbit) -> None:
 
 
 async def test_a_subscription_that_is_not_permitted_spares_the_others(
-    guarded: Rabbit, rabbitmq_node: RabbitMQ
+    guarded: Standing, rabbitmq_node: RabbitMQ
 ) -> None:
     topics = r"^org\.clacks\.event\.PhoneStatus$"
     rabbitmq_node.control("add_user", "joe", text="joe\n")
@@ -129,7 +129,7 @@ async def test_a_subscription_that_is_not_permitted_spares_the_others(
 
 
 async def test_the_policy_removes_queues_whose_readers_have_gone(
-    rabbit: Rabbit, rabbitmq_node: RabbitMQ
+    rabbit: Standing, rabbitmq_node: RabbitMQ
 ) -> None:
     def queues() -> int:
         listed = rabbitmq_node.control("list_bindings", "routing_key").stdout
@@ -155,7 +155,7 @@ async def test_the_policy_removes_queues_whose_readers_have_gone(
 
 
 async def test_the_policy_bounds_what_waits_for_a_slow_consumer(
-    rabbit: Rabbit, rabbitmq_node: RabbitMQ
+    rabbit: Standing, rabbitmq_node: RabbitMQ
 ) -> None:
     number = 3000
     await asyncio.to_thread(_policy, rabbitmq_node, '{"max-length":50,"overflow":"drop-head"}')
