@@ -63,6 +63,7 @@ __all__ = [
     "Send",
     "SessionToken",
     "SetKey",
+    "SignedChallenge",
     "Since",
     "Subscribe",
     "Subscribed",
@@ -142,11 +143,12 @@ class ScramStep:
     """A message of a SCRAM exchange with an API key (RFC 5802), for `Login`.
 
     Answered with `Result` (the server's message) until `LoggedIn` (its ``detail`` is the server's last
-    message) or `Failed`.
+    message) or `Failed`. ``binding`` is `Hello.binding`, so that a client may demand channel binding.
     """
 
     message: str = field(repr=False)
     first: bool
+    binding: bytes = field(default=b"", repr=False)
     mechanism: str = "SCRAM-SHA-512"
 
 
@@ -157,7 +159,15 @@ class SessionToken:
     token: str = field(repr=False)
 
 
-Credentials: TypeAlias = Password | ApiKey | Token | ScramStep | SessionToken
+@dataclass(frozen=True, slots=True)
+class SignedChallenge:
+    """A text of ours signed with a registered RSA key: PKCS #1 v1.5, no hash, for `Login`."""
+
+    challenge: str
+    signature: bytes = field(repr=False)
+
+
+Credentials: TypeAlias = Password | ApiKey | Token | ScramStep | SessionToken | SignedChallenge
 
 
 @dataclass(frozen=True, slots=True)
