@@ -62,6 +62,7 @@ DOORS = {
     "jwt": ["clacks.gateway.tokens"],
     "prometheus_client": ["clacks.gateway.exposition"],
     "opentelemetry": ["clacks.common.tracing"],
+    "psutil": ["clacks.agent", "clacks.client", "clacks.sources"],
     "typer": ["clacks.cli"],
     "rich": ["clacks.cli"],
     "setproctitle": ["clacks.cli"],

@@ -41,6 +41,7 @@ class Node:
         latency: Seconds that an event needs to the broker and back, or None.
         workers: Idle workers, or None.
         indexed: Whether it holds the object index, or None.
+        refused: Whether its capabilities are more than we keep; it is not asked for them again.
         contested: When another instance last spoke under this id, or None.
         sent: Calls forwarded to it that are not answered yet.
     """
@@ -56,6 +57,7 @@ class Node:
     latency: float | None = None
     workers: int | None = None
     indexed: bool | None = None
+    refused: bool = False
     contested: float | None = None
     sent: int = 0
 
@@ -144,6 +146,7 @@ class NodeTable:
         node = self._entry(id_, instance, now)
         if node is not None:
             node.methods = self._pool.share(methods)
+            node.refused = False
             node.objects = tuple(objects)
             node.gateway = gateway
         return node
@@ -166,6 +169,17 @@ class NodeTable:
         node = self._entry(id_, instance, now)
         if node is not None:
             node.load, node.latency, node.workers, node.indexed = load, latency, workers, indexed
+        return node
+
+    def refuse(self, id_: str, instance: str, now: float) -> Node | None:
+        """Note capabilities that are more than we keep: the node lives, and nothing is asked of it.
+
+        Raises:
+            TableFull: If there is no room for it.
+        """
+        node = self._entry(id_, instance, now)
+        if node is not None:
+            node.methods, node.refused = None, True
         return node
 
     def left(self, id_: str, instance: str, now: float) -> Node | None:

@@ -1,7 +1,7 @@
-"""The agent as a service: its commands on the bus, and files that are read again when they change.
+"""The agent as a service: its commands on the bus, its place among the others, and files that are read again.
 
-What commands do is in ``command.py``. The life cycle of nodes joins here: announcing, the table that
-``getNodes`` shows, leaving.
+What commands do is in ``command.py``, where they are carried out in ``forwarding.py``, who is there in
+``presence.py``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from clacks.agent import notices
+from clacks.agent.client_commands import ClientCommands, learn_from
+from clacks.agent.clients import ClientTable
 from clacks.agent.command import Command, CommandRegistry
+from clacks.agent.forwarding import Forwarder
+from clacks.agent.nodes import NodeTable
+from clacks.agent.plugins import PluginContext, RefusedPlugin, load_plugins
+from clacks.agent.presence import Presence
 from clacks.bus import Bus, Service
+from clacks.common.address import command_address
 from clacks.common.errors import CommandError, SettingsError
 from clacks.common.event import Event
-from clacks.common.jsonrpc import UNAVAILABLE, Request
+from clacks.common.jsonrpc import UNAVAILABLE
 from clacks.common.rights import Rights, parse_rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
@@ -83,9 +91,10 @@ class Agent:
     """A node that serves commands. Use it as context manager, on the loop of its bus.
 
     It serves ``{domain}.command.{queue}`` together with the other agents, and
-    ``{domain}.command.{queue}.{node}`` alone. Commands run in threads. When the rights file or a schema
-    changes it is read again within a second or two; a file that cannot be used leaves in force what was there
-    before.
+    ``{domain}.command.{queue}.{node}`` alone. Commands run in threads; what this node lacks is forwarded to
+    one that has it. It announces itself, and knows the other nodes and the clients. When the rights file or a
+    schema changes it is read again within a second or two; a file that cannot be used leaves in force what
+    was there before.
 
     Args:
         bus: A started bus; its login needs the rights of the role ``agent``.
@@ -98,6 +107,8 @@ class Agent:
         commands: What it can do; register more at any time.
         on_rights: Called on the loop with new rights, for a broker in the same process.
         on_schemas: Called on the loop when event types came, went or changed.
+        gateway: Where its gateway listens, or None; set it before the start.
+        refused_plugins: The plug-ins that could not be loaded.
 
     Example:
         >>> async with Bus(url) as bus, Agent(bus, SchemaRegistry(), Settings()) as agent:  # doctest: +SKIP
@@ -114,8 +125,15 @@ class Agent:
         users: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         self.node = settings.node or platform.node() or "node"
+        self.gateway: str | None = None
+        self.refused_plugins: list[RefusedPlugin] = []
         self.commands = CommandRegistry(
-            publish=self._publish, rights=Rights(), registry=registry, node=self.node
+            publish=self._publish,
+            rights=Rights(),
+            registry=registry,
+            node=self.node,
+            nodes=self._shown_nodes,
+            elsewhere=self._shown_methods,
         )
         self.commands.register(self)
         self.on_rights: Callable[[Rights], object] | None = None
@@ -125,35 +143,62 @@ class Agent:
         self._settings = settings
         self._rights = RightsFile(settings.rights_file, users)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._service: Service | None = None
+        self._services: list[Service] = []
+        self._presence: Presence | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to serve; return when the broker has agreed.
+        """Begin to serve, and announce this node; return when it has heard its own announcement.
 
         Raises:
             SettingsError: If the rights file cannot be used.
-            LinkRefused: If the broker does not let this login serve commands.
+            LinkRefused: If the broker does not let this login serve commands, or be a node.
         """
         self._loop = asyncio.get_running_loop()
         self.commands.rights = await asyncio.to_thread(self._rights.read)
         await asyncio.to_thread(self._registry.load)
-        self._service = await self._bus.serve(
-            self._answer, queue=self._settings.queue, node=self.node, workers=self._settings.workers
+        await asyncio.to_thread(self._load_plugins)
+        presence = self._presence = self._place()
+        self.commands.register(self._client_commands(presence))
+        forwarder = Forwarder(
+            self._bus,
+            node=self.node,
+            queue=self._settings.queue,
+            login=self._bus.user,
+            commands=self.commands,
+            nodes=presence.nodes,
+            address=self._address,
+            loop=self._running_loop,
         )
+        try:
+            # Two queues, two services: a call that came to this node alone is not forwarded any further.
+            for address, handler in (
+                (self._address(self._settings.queue, self.node), forwarder.here),
+                (command_address(self._bus.domain, self._settings.queue), forwarder.shared),
+            ):
+                workers = self._settings.workers
+                self._services.append(await self._bus.serve(handler, address=address, workers=workers))
+            await presence.start()
+        except BaseException:
+            await self.close()
+            raise
         self._watching = asyncio.ensure_future(self._watch())
         _log.info("agent serving node=%s queue=%s", self.node, self._settings.queue)
 
     async def close(self) -> None:
-        """Take no more calls and let the running ones finish. Calling it again does nothing."""
+        """Say good-bye, take no more calls and let the running ones finish. Calling it again does nothing."""
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
-        service, self._service = self._service, None
-        if service is not None:
-            await service.close()
+        # First the others are told, so that they forward nothing more.
+        presence, self._presence = self._presence, None
+        if presence is not None:
+            await presence.close()
+        services, self._services = self._services, []
+        if services:
+            await asyncio.gather(*(service.close() for service in services))
             _log.info("agent left node=%s", self.node)
 
     async def __aenter__(self) -> Agent:
@@ -182,8 +227,81 @@ class Agent:
         ]
         return {"rights": rights, "schemas": schemas, "refused": refused}
 
-    def _answer(self, request: Request, user: str, on_behalf_of: str | None) -> Any:
-        return self.commands.dispatch(request, user, on_behalf_of, queue=self._settings.queue)
+    @property
+    def nodes(self) -> NodeTable:
+        """The nodes of the domain; while the agent runs."""
+        assert self._presence is not None
+        return self._presence.nodes
+
+    @property
+    def clients(self) -> ClientTable:
+        """The clients of the domain; while the agent runs."""
+        assert self._presence is not None
+        return self._presence.clients
+
+    def _place(self) -> Presence:
+        settings = self._settings
+        return Presence(
+            self._bus,
+            self._registry,
+            self.node,
+            settings.limits,
+            rights=lambda: self.commands.rights,
+            trust_users=settings.trust_users,
+            revision=lambda: len(self.commands.commands),
+            content=lambda: notices.capabilities(
+                self.node, notices.own_methods(self.commands.commands, settings.queue), self.gateway
+            ),
+            idle=lambda: max(0, settings.workers - sum(service.running for service in self._services)),
+            learn=self._learn,
+        )
+
+    def _client_commands(self, presence: Presence) -> ClientCommands:
+        return ClientCommands(
+            self._bus,
+            self._bus.domain,
+            presence.clients,
+            rights=lambda: self.commands.rights,
+            registry=self._registry,
+            publish=self._publish,
+            loop=self._running_loop,
+            login=self._bus.user,
+        )
+
+    def _load_plugins(self) -> None:
+        context = PluginContext(self.node, self._registry, self._publish)
+        plugins, self.refused_plugins = load_plugins(self._settings.plugins, context)
+        for plugin in plugins:
+            try:
+                for source in plugin.sources:
+                    self.commands.register(source)
+            except (TypeError, ValueError) as error:
+                _log.error("plug-in left out plugin=%s reason=%s", plugin.name, error)
+                self.refused_plugins.append(RefusedPlugin(plugin.name, str(error)))
+            else:
+                _log.info("plug-in loaded plugin=%s", plugin.name)
+
+    async def _learn(self) -> bool:
+        presence = self._presence
+        if presence is None:
+            return False
+        return await learn_from(self._bus, presence.nodes, presence.clients, self.node, self._address)
+
+    def _address(self, queue: str, node: str) -> str:
+        return command_address(self._bus.domain, queue, node)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None
+        return self._loop
+
+    def _shown_nodes(self) -> dict[str, dict[str, Any]]:
+        presence = self._presence
+        if presence is None or self._loop is None:
+            return {self.node: {}}
+        return presence.shown_nodes(self._loop.time())
+
+    def _shown_methods(self) -> dict[str, dict[str, Any]]:
+        return self._presence.shown_methods() if self._presence is not None else {}
 
     def _publish(self, event: Event) -> None:
         """Send an event from the worker thread of a command."""

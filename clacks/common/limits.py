@@ -48,6 +48,15 @@ class Limits:
     filter_size: int = 64 * 1024
     """Bytes of one filter query; a query of a person is below 2 KiB. Beyond it ``amqp:invalid-field``."""
 
+    condition_parts: int = 5_000
+    """Parts of one query that the filter index reads, variables replaced by what they stand for. Filters of
+    people have below 100; each ``let`` may double what stands before it. Beyond it the index does not look
+    inside the query, and the engine evaluates it at every event."""
+
+    filter_steps: int = 10_000
+    """Steps that one filter may take in the index at one event: nodes visited, values compared. Usual are
+    below 50. Beyond it the engine evaluates the query, which has a budget of its own."""
+
     waiting_bytes: int = 512 * 1024 * 1024
     """Bytes of all messages that wait in one broker. Beyond it slow consumers lose their oldest at once, and
     queues take nothing: ``amqp:resource-limit-exceeded``."""
@@ -60,6 +69,26 @@ class Limits:
 
     credit: int = 1000
     """Link credit that a receiver of events gives: the unaccounted window of a lost connection."""
+
+    known_nodes: int = 10_000
+    """Nodes in the table of an agent: ten times what Clacks is measured with. Beyond it announcements of new
+    ones are dropped, counted as ``table full``."""
+
+    known_clients: int = 200_000
+    """Clients in the table of an agent: twice what Clacks is measured with; 400 MB at most. Beyond it as
+    above."""
+
+    methods: int = 10_000
+    """Methods of one node or client: the largest agents have some hundreds. A longer list is dropped, counted
+    as ``too many methods``, and the calls that it offers are not forwarded."""
+
+    presence_events: int = 50_000
+    """Life-cycle events that may wait inside an agent: half of 100,000 clients that answer at once. Then the
+    oldest are dropped, counted; who was lost by that is asked again."""
+
+    remembered_calls: int = 100_000
+    """Calls of the last five minutes that a broker remembers, so that none which comes again after a loss is
+    carried out twice: 300 calls a second, 30 MB. Beyond it the oldest are forgotten."""
 
     xml_depth: int = 200
     """Nesting of one event document; events are below 10 deep. Beyond it ``MalformedEvent``."""

@@ -56,12 +56,29 @@ BUILTIN_ROLES: Mapping[str, Role] = {
         commands=_EVERYTHING,
         create=("*.command.*", "*.client.*"),
         announce=_EVERYTHING,
+        # A call that another node provides is forwarded in the name of its caller. It gives agents nothing
+        # that they lack: they may call and publish everything, and there the caller's rights count.
+        impersonate=_EVERYTHING,
     ),
-    "publisher": Role(publish=_EVERYTHING, commands=("getMethods", "getSessionUser", "sendEvent")),
-    "reader": Role(read=_EVERYTHING, commands=("getMethods", "getSessionUser", "getSchemas")),
+    # The id that it may announce is its own: a role for that stands beside this one.
+    "client": Role(
+        publish=("ClientAnnounce", "ClientLeave", "ClientPing", "ClientSignature", "UserSession"),
+        read=("ClientPoll",),
+        commands=("getSessionUser",),
+    ),
+    "publisher": Role(
+        publish=_EVERYTHING, commands=("getMethods", "getSessionUser", "recordEvent", "sendEvent")
+    ),
+    "gateway": Role(publish=_EVERYTHING, read=_EVERYTHING, commands=_EVERYTHING, impersonate=_EVERYTHING),
+    "guest": Role(
+        publish=("TopicMessage",),
+        read=("TopicMessage",),
+        commands=("web.readKeys", "web.writeKeys"),
+    ),
+    "reader": Role(read=_EVERYTHING, commands=("getEvents", "getMethods", "getSessionUser", "getSchemas")),
 }
-"""Roles that exist without being written down. A file may write its own ``agent``, ``publisher`` and
-``reader``, but not its own ``admin``: who reads that word must know what it means."""
+"""Roles that exist without being written down. A file may write its own, but not its own ``admin``: who reads
+that word must know what it means."""
 
 
 def _never(text: str) -> bool:

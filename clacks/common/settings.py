@@ -17,7 +17,14 @@ from typing import Any
 from clacks.common.address import DEFAULT_DOMAIN, BusURL
 from clacks.common.errors import SettingsError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
-from clacks.common.settings_parts import ClientSettings, JobSettings, SourcesSettings, read_jobs, read_table
+from clacks.common.settings_parts import (
+    ClientSettings,
+    JobSettings,
+    LogSettings,
+    SourcesSettings,
+    read_jobs,
+    read_table,
+)
 
 __all__ = ["Settings", "default_file", "default_state_dir"]
 
@@ -119,6 +126,10 @@ class Settings:
     workers: int = 8
     """Commands that this agent carries out side by side."""
 
+    plugins: tuple[str, ...] = ()
+    """Modules with commands that this agent loads, besides those of installed packages. In the environment
+    separated by ``,``."""
+
     profile: str = ""
     """Broker profile to use, whatever the broker says of itself."""
 
@@ -128,6 +139,9 @@ class Settings:
 
     limits: Limits = DEFAULT_LIMITS
     """What one peer may ask for: table ``[limits]``."""
+
+    log: LogSettings = field(default_factory=LogSettings)
+    """The event log: table ``[log]``."""
 
     client: ClientSettings = field(default_factory=ClientSettings)
     """What ``clacks client`` does: table ``[client]``."""
@@ -257,6 +271,12 @@ def _paths(value: Any, base: Path) -> tuple[Path, ...]:
     return tuple(_path(item, base) for item in value)
 
 
+def _names(value: Any, base: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise _wrong("a list of names", value)
+    return tuple(value)
+
+
 def _limits(value: Any, base: Path) -> Limits:
     if not isinstance(value, dict):
         raise _wrong("a table", value)
@@ -291,15 +311,17 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "node": _text,
     "queue": _text,
     "workers": _number(1, 1024),
+    "plugins": _names,
     "profile": _text,
     "trust_users": _flag,
     "limits": _limits,
     "client": lambda value, base: read_table(ClientSettings, value, base),
+    "log": lambda value, base: read_table(LogSettings, value, base),
     "sources": lambda value, base: read_table(SourcesSettings, value, base),
     "jobs": read_jobs,
 }
 
-_TABLES = frozenset({"limits", "client", "sources", "jobs"})  # they have no variable
+_TABLES = frozenset({"limits", "log", "client", "sources", "jobs"})  # they have no variable
 
 
 def _from_text(key: str, text: str) -> Any:
@@ -312,4 +334,6 @@ def _from_text(key: str, text: str) -> Any:
         )
     if key == "events":
         return [item for item in text.split(os.pathsep) if item]
+    if key == "plugins":
+        return [item.strip() for item in text.split(",") if item.strip()]
     return text

@@ -15,6 +15,10 @@ pytestmark = pytest.mark.net
 
 NS = "http://www.gonicus.de/Events"
 LEAVE = f"<Event xmlns='{NS}'><NodeLeave><Id>n</Id></NodeLeave></Event>"
+CALL = (
+    f"<Event xmlns='{NS}'><PhoneStatus><CallerId>1</CallerId><ReceiverId>2</ReceiverId>"
+    "<Status>busy</Status></PhoneStatus></Event>"
+)
 BELL = f"<Event xmlns='{NS}'><Bell><Door>front</Door></Bell></Event>"
 BELL_SCHEMA = f"""<schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespace="{NS}"
   elementFormDefault="qualified"><element name="Bell"><complexType><sequence>
@@ -23,7 +27,7 @@ BELL_SCHEMA = f"""<schema xmlns="http://www.w3.org/2001/XMLSchema" targetNamespa
 
 def forbidden(proxy: AMQPServiceProxy) -> bool:
     try:
-        proxy.sendEvent(LEAVE)
+        proxy.sendEvent(CALL)
     except CommandRefused as error:
         return error.code == FORBIDDEN
     return False
@@ -43,7 +47,7 @@ def test_two_agents_share_the_queue_and_each_has_its_own(world: World) -> None:
         slow.join(10)
     for name in ("one", "two"):
         with AMQPServiceProxy(world.url(), f"org.clacks.command.core.{name}") as proxy:
-            assert list(proxy.getNodes()) == [name]
+            assert proxy.whoami() == name
 
 
 @pytest.mark.slow

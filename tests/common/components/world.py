@@ -52,6 +52,14 @@ def clacks_threads() -> set[str]:
 class Toys:
     """Commands to play with."""
 
+    def __init__(self, node: str) -> None:
+        self.node = node
+
+    @Command
+    def whoami(self) -> str:
+        """Tell which node this is."""
+        return self.node
+
     @Command
     def add(self, one: int, other: int) -> int:
         """Add two numbers."""
@@ -115,7 +123,7 @@ class World:
             bus = Bus(self.url("agent"), registry=self.registry)
             await bus.start()
             agent = Agent(bus, self.registry, Settings(node=name, rights=self.rights, **settings))
-            agent.commands.register(Toys())
+            agent.commands.register(Toys(name))
             agent.on_rights = self.broker.set_rights
             agent.on_schemas = lambda: self.broker.set_registry(self.registry)
             await agent.start()
