@@ -19,7 +19,7 @@ from clacks.amqp.engine import Receiver
 from clacks.amqp.messages import Message, decode, encode
 from clacks.amqp.profiles import NodeKind
 from clacks.bus.calls import Call, CallInput, CallState
-from clacks.bus.links import Line, Outlet
+from clacks.bus.links import Line, Outlet, permanent
 from clacks.common import jsonrpc
 from clacks.common.address import reply_address
 from clacks.common.errors import (
@@ -65,6 +65,8 @@ class Caller:
         self._line = line
         self._pending: dict[str, _Pending] = {}
         self._outlets: dict[str, Outlet] = {}
+        self._single: set[str] = set()
+        """Addresses to which one call goes at a time: one of several lost us the link, and we look which."""
         self._receiver: Receiver | None = None
         self._reply_to: str | None = None
         self._dynamic = True
@@ -135,12 +137,21 @@ class Caller:
             call = pending.call
             if call.state is not CallState.WAITING or pending.answer.done():
                 continue
+            if call.address in self._single and self._under_way(call.address):
+                continue
             outlet = self._outlet(call.address)
             outlet.open()
             sender = outlet.sender
             if sender is not None and sender.credit > 0:
                 sender.send_unsettled(self._message(call, call.expires - now), call.id)
                 call.step(CallInput.SENT)
+
+    def _under_way(self, address: str) -> bool:
+        """Tell whether a call to this address waits for its outcome."""
+        return any(
+            pending.call.address == address and pending.call.state is CallState.SENT
+            for pending in self._pending.values()
+        )
 
     def _message(self, call: Call, left: float) -> bytes:
         user = self._line.user
@@ -181,12 +192,13 @@ class Caller:
                 outlet.close()
 
     def _outlet_closed(self, outlet: Outlet, event: LinkClosed) -> None:
-        for id_ in event.in_doubt:
-            pending = self._pending.get(str(id_))
-            if pending is not None:
-                pending.call.step(CallInput.LINK_LOST)
+        doubtful = [found for id_ in event.in_doubt if (found := self._pending.get(str(id_))) is not None]
+        for pending in doubtful:
+            pending.call.step(CallInput.LINK_LOST)
         if event.with_connection:
             return
+        if doubtful and not event.refused and permanent(event.condition):
+            self._faulty(doubtful, event)
         error = LinkRefused(event.condition, event.description, outlet.address or "")
         if event.refused:
             for pending in self._pending.values():
@@ -197,10 +209,38 @@ class Caller:
             log.warning("a command link was closed address=%s reason=%s", outlet.address, error)
             asyncio.get_running_loop().call_later(_AGAIN, self._send_waiting)
 
+    def _faulty(self, doubtful: list[_Pending], event: LinkClosed) -> None:
+        """Find the call that lost us the link: some brokers have no other word for one they do not like.
+
+        RabbitMQ ends the session over a user-id that is not the login. To send such a call again would only
+        lose the next link. Of several any may be the one, so they go out again one by one.
+        """
+        if len(doubtful) > 1:
+            self._single.update(pending.call.address for pending in doubtful)
+            return
+        (pending,) = doubtful
+        words = event.description or "the broker refuses the call"
+        self._fail(pending, CommandRefused(jsonrpc.FORBIDDEN, words, {"condition": event.condition}))
+
+    def _next_single(self, address: str) -> None:
+        """Send the next of those that go out one by one; when none is left they may go together again."""
+        if address not in self._single:
+            return
+        if not any(
+            pending.call.address == address and pending.call.state in (CallState.WAITING, CallState.SENT)
+            for pending in self._pending.values()
+        ):
+            self._single.discard(address)
+        self._send_waiting()
+
     def _settled(self, event: Settled) -> None:
         pending = self._pending.get(str(event.context))
         if pending is None:
             return
+        self._outcome(pending, event)
+        self._next_single(pending.call.address)
+
+    def _outcome(self, pending: _Pending, event: Settled) -> None:
         call, outcome = pending.call, event.outcome
         match outcome.name:
             case "accepted":

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from proton import Condition
 
 from clacks.amqp.connection import Closed, Opened
 from clacks.amqp.messages import Message, decode, encode
@@ -214,6 +215,66 @@ async def test_the_end_of_the_reply_node_does_not_lose_calls_that_wait(
     assert world.latest.reply_to != first.reply_to
     world.answer("done")
     assert await task == "done"
+
+
+RABBITMQ = Script(product="RabbitMQ", version="3.10.8", capabilities=())
+
+
+def end_link(world: World) -> None:
+    """End the link that the latest message came over, as RabbitMQ does with a message it does not like."""
+    session = world.broker.receivers[f"/queue/{CORE}"].link.session
+    session.condition = Condition("amqp:precondition-failed", "user_id is another's")
+    session.close()
+    world.broker.engine.touch()
+    world.pump()
+
+
+@scenario
+async def test_a_call_that_loses_its_link_is_refused_and_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clacks.bus.calling._AGAIN", 0.01)
+    world = World(RABBITMQ)
+    task = await world.call()
+    end_link(world)
+    with pytest.raises(CommandRefused, match="user_id is another's") as caught:
+        await task
+    assert caught.value.code == jsonrpc.FORBIDDEN
+    assert len(world.broker.got) == 1
+    other = await world.call()
+    world.answer("the next is sent as ever")
+    assert await other == "the next is sent as ever"
+
+
+@scenario
+async def test_of_several_calls_the_one_that_loses_the_link_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clacks.bus.calling._AGAIN", 0.01)
+    world = World(RABBITMQ)
+    tasks = [await world.call() for _ in range(3)]
+    ids = [decode(body).message_id for _, body, _ in world.broker.got]
+    end_link(world)
+    # One at a time: the first is refused, the others are found to be good.
+    while len(world.broker.got) < 4:
+        await world.turn()
+    await world.turn()
+    assert len(world.broker.got) == 4
+    assert world.latest.message_id == ids[0]
+    end_link(world)
+    for count in (5, 6):
+        while len(world.broker.got) < count:
+            await world.turn()
+        await world.turn()
+        assert len(world.broker.got) == count
+        world.settle("accept")
+        world.answer(count)
+    with pytest.raises(CommandRefused):
+        await tasks[0]
+    assert [await task for task in tasks[1:]] == [5, 6]
+    # After that they go together again.
+    together = [await world.call(), await world.call()]
+    assert len(world.broker.got) == 8
+    for task in together:
+        task.cancel()
 
 
 @scenario
