@@ -158,11 +158,12 @@ class CommandRegistry:
         return {name: source.decode("utf-8-sig") for name, source in self._registry.sources().items()}
 
     @Command(needs_user=True)
-    def sendEvent(self, user: str, data: str) -> None:
+    def sendEvent(self, user: str, data: str, stored: bool = False) -> str | None:
         """Publish an event, given as XML text: ``<Event>`` with the event inside.
 
         It is validated first, and the caller must have the right to publish its type; otherwise nothing
-        is sent. Events are fire and forget: nobody may be listening.
+        is sent. Events are fire and forget: nobody may be listening. With ``stored`` it is committed to the
+        event log first, and the answer is its log id.
         """
         event = self._registry.receive(data)
         if not self.rights.may_publish(user, event.kind):
@@ -170,4 +171,9 @@ class CommandRegistry:
         speaker = speaker_of(event)
         if speaker is not None and not self.rights.may_announce(user, speaker):
             raise CommandError(FORBIDDEN, f"{user} may not speak as {speaker[:100]!r}")
+        if stored:
+            if self.record is None:
+                raise CommandError(UNAVAILABLE, "no agent on this domain records events")
+            return self.record(event, user)
         self._publish(event)
+        return None

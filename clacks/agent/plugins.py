@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from clacks.agent.command import CommandRegistry
 from clacks.common.command import is_command
 from clacks.common.event import Event
 from clacks.common.schema import SchemaRegistry
 
-__all__ = ["GROUP", "Plugin", "PluginContext", "RefusedPlugin", "load_plugins"]
+__all__ = ["GROUP", "Plugin", "PluginContext", "RefusedPlugin", "load_plugins", "register_plugins"]
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +83,28 @@ def load_plugins(
         else:
             found.append(Plugin(name, sources))
     return found, refused
+
+
+def register_plugins(
+    commands: CommandRegistry, modules: Iterable[str], context: PluginContext
+) -> tuple[list[Plugin], list[RefusedPlugin]]:
+    """Load all plug-ins and register their commands; return those that are in use and those that are not.
+
+    A plug-in whose commands have names that others have, or hints that JSON has no values for, is refused;
+    what it registered before stays.
+    """
+    loaded, refused = load_plugins(modules, context)
+    used: list[Plugin] = []
+    for plugin in loaded:
+        try:
+            for source in plugin.sources:
+                commands.register(source)
+        except (TypeError, ValueError) as error:
+            _log.error("plug-in left out plugin=%s reason=%s", plugin.name, error)
+            refused.append(RefusedPlugin(plugin.name, f"{type(error).__name__}: {error}"))
+        else:
+            used.append(plugin)
+    return used, refused
 
 
 def _named(modules: Iterable[str], entry_points: bool) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -21,7 +21,7 @@ from clacks.agent.clients import ClientTable
 from clacks.agent.command import Command, CommandRegistry
 from clacks.agent.forwarding import Forwarder
 from clacks.agent.nodes import NodeTable
-from clacks.agent.plugins import PluginContext, RefusedPlugin, load_plugins
+from clacks.agent.plugins import PluginContext, RefusedPlugin, register_plugins
 from clacks.agent.presence import Presence
 from clacks.bus import Bus, Service
 from clacks.common.address import command_address
@@ -270,16 +270,9 @@ class Agent:
 
     def _load_plugins(self) -> None:
         context = PluginContext(self.node, self._registry, self._publish)
-        plugins, self.refused_plugins = load_plugins(self._settings.plugins, context)
+        plugins, self.refused_plugins = register_plugins(self.commands, self._settings.plugins, context)
         for plugin in plugins:
-            try:
-                for source in plugin.sources:
-                    self.commands.register(source)
-            except (TypeError, ValueError) as error:
-                _log.error("plug-in left out plugin=%s reason=%s", plugin.name, error)
-                self.refused_plugins.append(RefusedPlugin(plugin.name, str(error)))
-            else:
-                _log.info("plug-in loaded plugin=%s", plugin.name)
+            _log.info("plug-in loaded plugin=%s", plugin.name)
 
     async def _learn(self) -> bool:
         presence = self._presence

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clacks.common.schema import SchemaRegistry
     from clacks.common.settings import Settings
 
-__all__ = ["Finding", "Level", "broker", "installation", "schemas", "state"]
+__all__ = ["Finding", "Level", "broker", "installation", "plugins", "schemas", "state"]
 
 
 class Level(enum.Enum):
@@ -126,6 +126,27 @@ def schemas(registry: SchemaRegistry) -> Iterator[Finding]:
             yield _warning(
                 f"event folder {folder} is not there", "make it, or take it out of CLACKS_EVENTS or settings"
             )
+
+
+def plugins(settings: Settings, registry: SchemaRegistry) -> Iterator[Finding]:
+    """Look at the plug-ins of an agent with these settings: they are loaded as the agent loads them."""
+    from clacks.agent.command import CommandRegistry
+    from clacks.agent.plugins import PluginContext, register_plugins
+    from clacks.common.rights import Rights
+
+    def publish(event: object) -> None:
+        """Send nothing: nobody calls a command here."""
+
+    commands = CommandRegistry(publish=publish, rights=Rights(), registry=registry)
+    context = PluginContext(settings.node or "doctor", registry, publish)
+    used, refused = register_plugins(commands, settings.plugins, context)
+    for plugin in refused:
+        yield _fault(
+            f"plug-in {plugin.name} cannot be used: {plugin.reason}",
+            "mend or uninstall it; the agent runs without it",
+        )
+    if used:
+        yield _good(f"{len(used)} plug-ins: {', '.join(plugin.name for plugin in used)}")
 
 
 def state(settings: Settings) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def doctor(
         )
         raise typer.Exit(Exit.DOCTOR) from None
     registry = SchemaRegistry([*(events or ()), *settings.events])
-    found += [*checks.schemas(registry), *checks.state(settings)]
+    found += [*checks.schemas(registry), *checks.plugins(settings, registry), *checks.state(settings)]
     if url is None and settings.url is None:
         advice = "name one: --url amqps://USER@HOST/DOMAIN, CLACKS_URL, or url in the settings file"
         found.append(
