@@ -201,6 +201,8 @@ def test_what_the_library_imports_is_a_dependency() -> None:
         "re2": "google-re2",
         "cproton_ffi": "python-qpid-proton",
         "opentelemetry": "opentelemetry-api",
+        "prometheus_client": "prometheus-client",
+        "jwt": "PyJWT",
     }
     for file in LIBRARY:
         for node in ast.walk(tree(file)):

@@ -68,7 +68,7 @@ class ScramServerSide:
 
     ``binding`` is what the connection can be bound to, if anything; with ``bound`` the mechanism is the one
     that demands it. A client that could bind and says that it was not offered is refused: somebody between
-    us took the offer away (RFC 5802, 6).
+    us took the offer away (RFC 5802, 6). ``hashed`` is the mechanism that the keys were made for.
     """
 
     def __init__(
@@ -78,11 +78,12 @@ class ScramServerSide:
         nonce: str | None = None,
         binding: bytes | None = None,
         bound: bool = False,
+        hashed: str = SERVER_MECHANISM,
     ) -> None:
         self.user: str | None = None
         self._keys = keys
         self._raised: Exception | None = None
-        mechanism = scramp.ScramMechanism(SERVER_MECHANISM + PLUS if bound else SERVER_MECHANISM)
+        mechanism = scramp.ScramMechanism(hashed + PLUS if bound else hashed)
         channel = None if binding is None else (BINDING, binding)
         self._server = mechanism.make_server(self._lookup, channel_binding=channel, s_nonce=nonce)
 

@@ -176,6 +176,7 @@ class Annotations:
         state: Whether the last event of a key is worth replaying to a new subscriber.
         collection: Name in the TrueNAS dialect, or None for the name of the type.
         wildcard: Whether a subscription to ``*`` covers the type.
+        public: Whether guests of a gateway may read it.
         json: Paths below the event of the elements whose text is JSON, such as ``Progress/Extra``.
     """
 
@@ -185,6 +186,7 @@ class Annotations:
     state: bool = False
     collection: str | None = None
     wildcard: bool = True
+    public: bool = False
     json: tuple[str, ...] = ()
 
 
@@ -247,6 +249,7 @@ def read_annotations(roots: Sequence[etree._Element], model: ElementDecl) -> Ann
         state=_word(words, "state") in ("true", "1"),
         collection=_word(words, "collection"),
         wildcard=_word(words, "wildcard") not in ("false", "0"),
+        public=_word(words, "public") in ("true", "1"),
         json=tuple(_json_paths(model.type, "", frozenset())),
     )
 

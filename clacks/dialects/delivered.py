@@ -27,17 +27,38 @@ class Delivered:
         time: Milliseconds since 1970: when it was published.
         topic: The topic of a TopicMessage; ``events/TYPE`` of any other event.
         message: The text of a TopicMessage; empty for others.
+        event_id: Its ``cloudEvents_id``: the same in the log and on the bus; empty if unknown.
         origin: Who published it (``Origin`` of a TopicMessage), or None.
         replayed: Whether it comes from the event log or is a last state.
     """
 
-    __slots__ = ("_fields", "event", "id", "kind", "message", "origin", "replayed", "time", "topic")
+    __slots__ = (
+        "_fields",
+        "event",
+        "event_id",
+        "id",
+        "kind",
+        "message",
+        "origin",
+        "replayed",
+        "time",
+        "topic",
+    )
 
-    def __init__(self, event: Event, id: str, time: int, *, replayed: bool = False) -> None:  # noqa: A002 - the word of the wire
+    def __init__(
+        self,
+        event: Event,
+        id: str,  # noqa: A002 - the word of the wire
+        time: int,
+        *,
+        event_id: str = "",
+        replayed: bool = False,
+    ) -> None:
         self.event = event
         self.kind = event.kind
         self.id = id
         self.time = time
+        self.event_id = event_id
         self.replayed = replayed
         self.message = ""
         self.origin: str | None = None

@@ -29,6 +29,8 @@ class Hello:
 
     Attributes:
         path: Path of the request, percent-decoded; ``/`` on a listener of its own.
+        base: The row of the table that was found, where it stands for all paths below it, such as
+            ``/eventhub/``; else ``/``.
         query: Query parameters; names in lower case, the last of a name counts.
         headers: Request headers; names in lower case. ``authorization`` and ``cookie`` are there too.
         address: IP address of the peer, or ``unix``.
@@ -40,6 +42,7 @@ class Hello:
     """
 
     path: str
+    base: str = "/"
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     address: str = ""

@@ -1,0 +1,176 @@
+"""What the gateway holds of one connection: where it writes, and the turn of the loop in which that is sent.
+
+Everything that a connection gets within one turn is joined and written once. The frames go to the transport
+as they are: they were made for all receivers together. A reader that does not keep up has the transport's
+buffer, up to its limit, and is cut off then; nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from clacks.common.metrics import Metrics
+from clacks.net.web_frames import close_frame
+
+__all__ = ["Link", "Outbox"]
+
+_log = logging.getLogger(__name__)
+
+_GOODBYE: Final = 2.0
+"""Seconds that a peer has to answer our close frame."""
+
+
+class Outbox:
+    """The links that have something to write; written in the next turn of the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
+        self.dirty: list[Link] = []
+        """Links that just got their first unwritten frame; who appends here calls `schedule` once."""
+        self.metrics = metrics
+        self.cut = metrics.counter("web_cut_off")
+        self._loop = loop
+        self._scheduled = False
+
+    def schedule(self) -> None:
+        """See to it that what is dirty is written soon."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write everything now."""
+        self._scheduled = False
+        dirty, self.dirty = self.dirty, []
+        for link in dirty:
+            link.flush()
+
+
+class Link:
+    """One WebSocket or one endless response.
+
+    Attributes:
+        framed: Makes of a message what is written.
+        pending: Frames of this turn. Whoever appends to an empty one puts the link into ``outbox.dirty``.
+        address: IP address of the peer, or ``unix``.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_drain",
+        "_limit",
+        "_receive",
+        "_transport",
+        "address",
+        "framed",
+        "outbox",
+        "pending",
+    )
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        transport: asyncio.Transport | None,
+        framed: Callable[[bytes], bytes],
+        *,
+        limit: int,
+        receive: Callable[[], Awaitable[str | bytes | None]],
+        drain: Callable[[], Awaitable[None]],
+        address: str = "",
+    ) -> None:
+        self.outbox = outbox
+        self.framed = framed
+        self.pending: list[bytes] = []
+        self.address = address
+        self._transport = transport
+        self._limit = limit
+        self._receive = receive
+        self._drain = drain
+        self._closed = transport is None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._closed or self._transport is None or self._transport.is_closing()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the peer has not taken everything that was handed to the transport."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    def send(self, message: bytes) -> None:
+        """Send a message that only this peer gets."""
+        self.write(self.framed(message))
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame that is made already."""
+        pending = self.pending
+        if not pending:
+            self.outbox.dirty.append(self)
+            self.outbox.schedule()
+        pending.append(frame)
+
+    def flush(self) -> None:
+        """Hand what is pending to the transport; cut off who does not read."""
+        pending = self.pending
+        if not pending:
+            return
+        data = pending[0] if len(pending) == 1 else b"".join(pending)
+        self.pending = []
+        transport = self._transport
+        if transport is None or self._closed or transport.is_closing():
+            return
+        transport.write(data)
+        if transport.get_write_buffer_size() > self._limit:
+            self.outbox.cut.value += 1
+            _log.warning("connection cut off: it does not read address=%s", self.address)
+            self.abort()
+
+    async def room(self) -> None:
+        """Wait until the peer has read most of what was sent: before more is fetched for it alone.
+
+        Raises:
+            ConnectionError: If the connection is gone.
+        """
+        self.flush()
+        await self._drain()
+
+    async def receive(self) -> str | bytes | None:
+        """Wait for the next message; None when the connection is over. Bytes are a binary frame."""
+        return await self._receive()
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Write what is pending and a close frame; cut the connection if the peer does not close soon."""
+        if self._closed:
+            return
+        transport = self._transport
+        self.pending.append(close_frame(code, reason))
+        self.flush()
+        self._closed = True
+        if transport is None or transport.is_closing():
+            return
+        if code is None:
+            transport.close()
+        else:
+            asyncio.get_running_loop().call_later(_GOODBYE, _end, transport)
+
+    def end(self) -> None:
+        """Write what is pending and end an endless response."""
+        self.flush()
+        self._closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._closed = True
+        self.pending = []
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _end(transport: asyncio.Transport) -> None:
+    # What is still buffered would keep a closing transport alive for as long as the peer likes.
+    transport.abort()
