@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clacks.cli import output
 from clacks.cli.options import PasswordFile, Timeout, Url
 
-__all__ = ["app", "argument", "arguments", "call"]
+if TYPE_CHECKING:
+    from clacks.bus import Bus
+
+__all__ = ["app", "argument", "arguments", "call", "completions"]
 
 app = typer.Typer(add_completion=False)
 
@@ -42,9 +46,77 @@ def arguments(texts: list[str]) -> tuple[list[Any], dict[str, Any]]:
     return positional, named
 
 
+def completions(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return the commands of the bus that begin so, with the first line of what they do; for the shell.
+
+    A shell that waits for it asks nobody for a password and shows no error: then there is nothing.
+    """
+    import asyncio
+    import os
+
+    from clacks.cli.connection import bus_url, open_bus
+    from clacks.common.errors import ClacksError
+    from clacks.common.settings import Settings
+
+    given = ctx.params
+    try:
+        settings = Settings.load()
+        option, file = given.get("url"), given.get("password_file")
+        named = option or (str(settings.url) if settings.url is not None else "")
+        secret = bool(file or os.environ.get("CLACKS_PASSWORD"))
+        known = settings.url is not None and settings.url.password is not None
+        if not secret and not known and ":" not in named.partition("://")[2].rpartition("@")[0]:
+            return []
+        bus_at = bus_url(option, settings, password_file=Path(file) if file else None)
+
+        async def ask() -> Any:
+            async with asyncio.timeout(3.0), open_bus(bus_at, settings) as bus:
+                return await bus.call("getMethods", timeout=2.0)
+
+        found = asyncio.run(ask())
+    except (ClacksError, OSError, TimeoutError):
+        return []
+    return [
+        (name, (facts["documentation"].strip().splitlines() or [""])[0])
+        for name, facts in found.items()
+        if name.startswith(incomplete)
+    ]
+
+
+async def _describe(bus: Bus, method: str | None, address: str, timeout: float) -> None:
+    """Show what the commands of the bus are and do: one of them, or a line for each."""
+    from clacks.common.errors import CommandRefused
+    from clacks.common.jsonrpc import METHOD_NOT_FOUND, Request
+
+    found = await bus.request(Request("getMethods"), timeout=timeout, address=address)
+    if method is None:
+        rows = [
+            (facts["signature"], (facts["documentation"].strip().splitlines() or [""])[0])
+            for facts in found.values()
+        ]
+        output.table(("command", ""), rows)
+        return
+    if method not in found:
+        raise CommandRefused(METHOD_NOT_FOUND, f"there is no command {method}, or you may not call it")
+    facts = found[method]
+    output.line(facts["signature"])
+    if facts["documentation"]:
+        output.line("\n" + "\n".join(f"    {line}".rstrip() for line in facts["documentation"].splitlines()))
+    kinds = {
+        "NORMAL": "one of them carries it out",
+        "FIRSTRESULT": "they are asked in turn until one has a result",
+        "CUMMULATIVE": "all of them carry it out, the results come by node",
+    }
+    nodes = ", ".join(facts.get("nodes") or ["?"])
+    output.line(f"\non {nodes}: {kinds.get(facts['type'], facts['type'])}")
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def call(
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="The command; getMethods shows all.")],
+    method: Annotated[
+        str | None,
+        typer.Argument(metavar="METHOD", help="The command; --list shows all.", autocompletion=completions),
+    ] = None,
     values: Annotated[
         list[str] | None,
         typer.Argument(metavar="[ARG ...]", help="JSON or text; NAME:=VALUE is a named argument."),
@@ -53,6 +125,10 @@ def call(
         str | None, typer.Option("--node", metavar="NODE", help="Ask this agent, not any.")
     ] = None,
     queue: Annotated[str, typer.Option("--queue", metavar="QUEUE", help="The command queue.")] = "core",
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Do not call it: show its arguments and what it does.")
+    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show all commands that you may call.")] = False,
     url: Url = None,
     password_file: PasswordFile = None,
     timeout: Timeout = 30.0,
@@ -65,6 +141,8 @@ def call(
     from clacks.common.jsonrpc import Request
     from clacks.common.settings import Settings
 
+    if method is None and not list_all:
+        raise typer.BadParameter("say which command, or --list")
     positional, named = arguments(values or [])
     settings = Settings.load()
     bus_at = bus_url(url, settings, password_file=password_file)
@@ -75,7 +153,12 @@ def call(
 
     async def ask() -> Any:
         async with open_bus(bus_at, settings) as bus:
+            if list_all or describe or method is None:
+                await _describe(bus, None if list_all else method, address, timeout)
+                return None
             return await bus.request(Request(method, named or positional), timeout=timeout, address=address)
 
     result = asyncio.run(ask())
+    if list_all or describe:
+        return
     output.line(json.dumps(result, ensure_ascii=False, indent=2 if output.on_terminal() else None))

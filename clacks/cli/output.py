@@ -10,13 +10,26 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from clacks.cli.exits import Exit
 
-__all__ = ["error", "json_line", "line", "log_to_stderr", "note", "on_terminal", "table", "warning"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = [
+    "drawn_table",
+    "error",
+    "json_line",
+    "line",
+    "log_to_stderr",
+    "note",
+    "on_terminal",
+    "table",
+    "warning",
+]
 
 
 def on_terminal() -> bool:
@@ -50,14 +63,20 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in rows:
             line("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return
-    from rich import box, console
-    from rich import table as tables
+    from rich import console
+
+    console.Console().print(drawn_table(headings, rows))
+
+
+def drawn_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table as ``rich`` draws it; what cells hold is text, never markup."""
+    from rich import box, table
     from rich.text import Text
 
-    drawn = tables.Table(*headings, box=box.SIMPLE_HEAD)
+    drawn = table.Table(*headings, box=box.SIMPLE_HEAD)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    console.Console().print(drawn)
+    return drawn
 
 
 def note(text: str) -> None:
