@@ -13,7 +13,7 @@ from typing import Any
 from clacks.common.command import Command, CommandTable, CommandType, RegisteredCommand
 from clacks.common.errors import CommandError
 from clacks.common.event import Event
-from clacks.common.jsonrpc import FORBIDDEN, Request
+from clacks.common.jsonrpc import FORBIDDEN, UNAVAILABLE, Request
 from clacks.common.presence import speaker_of
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
@@ -55,6 +55,8 @@ class CommandRegistry:
         elsewhere: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
         self.rights = rights
+        self.record: Callable[[Event, str], str] | None = None
+        """Records an event of a user and publishes it; returns its log id. Called on worker threads."""
         self._publish = publish
         self._registry = registry
         self._nodes = nodes if nodes is not None else lambda: {node: {}} if node else {}

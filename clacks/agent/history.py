@@ -70,11 +70,11 @@ class History:
     ) -> dict[str, Any]:
         """Return recorded events, oldest first, one page: ``events``, ``next`` and ``more``.
 
-        ``since`` is inclusive: an ISO time, a time ago such as ``-1h`` or -3600, milliseconds since 1970; a log
-        id is exclusive. ``until`` is inclusive. ``xquery`` and ``kinds`` select, ``limit`` bounds the page. While
-        ``more`` is true, call again with ``after`` set to ``next`` and all else the same. ``afterEvent`` is the
-        id of an event (``cloudEvents_id``) after which to begin, if it is in the log; else ``since`` and
-        ``after`` count. Only types come that the caller may read.
+        ``since`` is inclusive: an ISO time, a time ago such as ``-1h`` or -3600, milliseconds since 1970; a
+        log id is exclusive. ``until`` is inclusive. ``xquery`` and ``kinds`` select, ``limit`` bounds the
+        page. While ``more`` is true, call again with ``after`` set to ``next`` and all else the same.
+        ``afterEvent`` is the id of an event (``cloudEvents_id``) after which to begin, if it is in the log;
+        else ``since`` and ``after`` count. Only types come that the caller may read.
         """
         self._settled()
         now = int(time.time() * 1000)
@@ -84,14 +84,17 @@ class History:
             place, begin = (begin if place is None else max(place, begin)), None
         if afterEvent is not None:
             found = self._wait(self._store.log.find(afterEvent))
-            place = found if found is not None else place
+            if found is not None:
+                place, begin = found, None
         most = self._limits.log_page_events if limit is None else limit
         if most < 1:
             raise CommandError(INVALID_PARAMS, f"limit is at least 1, not {most}")
         most = min(most, self._limits.log_page_events)
         matches, possible = _filter(xquery)
         allowed = self._rights()
-        wanted = None if kinds is None and possible is None else (set(kinds) if kinds is not None else possible)
+        wanted = (
+            None if kinds is None and possible is None else (set(kinds) if kinds is not None else possible)
+        )
         if wanted is not None and possible is not None:
             wanted = wanted & possible
         may_all = all(allowed.may_read(user, kind) for kind in self._registry.kinds)
@@ -124,7 +127,8 @@ class History:
 
     @Command
     def getLogStatus(self) -> dict[str, Any]:
-        """Return how much is in the event log: events, bytes, the first and the last log id, and where it is."""
+        """Return how much is in the event log: events, bytes, the first and the last log id, and its
+        store."""
         status = self._wait(self._store.log.status())
         return {
             "events": status.events,
@@ -154,7 +158,10 @@ class History:
 
     @Command
     def pruneLog(
-        self, seconds: float | None = None, events: int | None = None, bytes: int | None = None  # noqa: A002
+        self,
+        seconds: float | None = None,
+        events: int | None = None,
+        bytes: int | None = None,  # noqa: A002
     ) -> int:
         """Remove the oldest events, until none is older than ``seconds``, and there are not more than so many
         events or bytes; return how many went. Without an argument only what expired goes."""

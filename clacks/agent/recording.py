@@ -1,13 +1,13 @@
 """The agent that records: it fills the event log and answers for it and for the key/value store on the bus.
 
-Two ways lead into the log. What is published is received like by any other subscriber, and recorded: all events
-or chosen types, committed in batches. What is published with ``stored=True`` comes as a call of ``recordEvent``: committed
-first, then published, then answered with its log id. Both ways meet: an event that the recorder published comes back
-to it as a subscriber, and is known.
+Two ways lead into the log. What is published is received like by any other subscriber, and recorded: all
+events or chosen types, committed in batches. What is published with ``stored=True`` comes as a call of
+``recordEvent``: committed first, then published, then answered with its log id. Both ways meet: an event
+that the recorder published comes back to it as a subscriber, and is known.
 
-What was committed and perhaps not published, because the process or its connection ended in between, is published
-when there is a connection again, under its own id and with the property ``clacks_again``, by which subscriptions
-know a possible double (``bus.joining``).
+What was committed and perhaps not published, because the process or its connection ended in between, is
+published when there is a connection again, under its own id and with the property ``clacks_again``, by which
+subscriptions know a possible double (``bus.joining``).
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from clacks.amqp.messages import Message, encode, encode_body
 from clacks.amqp.types import encode_value
 
-__all__ = ["EVENT_CONTENT_TYPE", "RESERVED", "EventEncoder", "attributes_of"]
+__all__ = ["EVENT_CONTENT_TYPE", "RESERVED", "EventEncoder", "EventIdentity", "attributes_of"]
 
 EVENT_CONTENT_TYPE: Final = "application/xml"
 RESERVED: Final = frozenset(
@@ -24,6 +25,21 @@ RESERVED: Final = frozenset(
 
 _ID_DIGITS: Final = 10
 _TIME_LENGTH: Final = len("2026-01-01T00:00:00.000000Z")
+
+
+@dataclass(frozen=True, slots=True)
+class EventIdentity:
+    """Which event it is, whoever carries it.
+
+    Attributes:
+        id: ``cloudEvents_id``.
+        source: ``cloudEvents_source``.
+        time: ``cloudEvents_time`` in microseconds since 1970.
+    """
+
+    id: str
+    source: str
+    time: int
 
 
 class EventEncoder:
@@ -43,6 +59,13 @@ class EventEncoder:
         self._templates: dict[str, tuple[bytes, bytes]] = {}
         self._second = -1
         self._second_text = ""
+
+    def identity(self, now: float) -> EventIdentity:
+        """Return the identity of a new event; ``now`` in seconds since 1970."""
+        self._number += 1
+        return EventIdentity(
+            f"{self._unique}{self._number:0{_ID_DIGITS}x}", self._source, round(now * 1_000_000)
+        )
 
     def encode(self, kind: str, xml: bytes, now: float) -> bytes:
         """Write an event; ``now`` in seconds since 1970."""
@@ -68,8 +91,11 @@ class EventEncoder:
         now: float,
         properties: Mapping[str, Any] | None = None,
         expires: datetime | None = None,
+        identity: EventIdentity | None = None,
     ) -> bytes:
         """Write an event with more application properties and an absolute expiry time.
+
+        With ``identity`` it is an event that has one already: ``now`` does not count.
 
         Raises:
             TypeError: If a property has a type that AMQP lacks.
@@ -78,7 +104,7 @@ class EventEncoder:
         taken = RESERVED & set(properties or ())
         if taken:
             raise ValueError(f"the properties {', '.join(sorted(taken))} are written by the bus itself")
-        self._number += 1
+        identity = identity or self.identity(now)
         message = Message(
             body=xml,
             subject=kind,
@@ -89,9 +115,9 @@ class EventEncoder:
         message.properties = {
             "cloudEvents_specversion": "1.0",
             "cloudEvents_type": kind,
-            "cloudEvents_source": self._source,
-            "cloudEvents_id": f"{self._unique}{self._number:0{_ID_DIGITS}x}",
-            "cloudEvents_time": self._time(now),
+            "cloudEvents_source": identity.source,
+            "cloudEvents_id": identity.id,
+            "cloudEvents_time": self._time(identity.time / 1_000_000),
             **{name: _plain(value) for name, value in (properties or {}).items()},
         }
         return encode(message)

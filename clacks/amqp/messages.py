@@ -61,6 +61,14 @@ class Message:
     def properties(self, properties: dict[str, Any]) -> None:
         self._properties = properties
 
+    def mentions(self, name: str) -> bool:
+        """Tell whether there is an application property of this name, without reading the others if not."""
+        if self._properties is None and (
+            self._raw_properties is None or name.encode() not in self._raw_properties
+        ):
+            return False
+        return name in self.properties
+
     @property
     def expires_at(self) -> float | None:
         """The absolute expiry time in seconds since 1970, or None."""

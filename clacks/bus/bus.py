@@ -7,33 +7,36 @@ import importlib.metadata
 import logging
 import os
 import platform
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, overload
 from urllib.parse import quote
 
 from lxml import etree
 
 from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, Opened
-from clacks.amqp.eventmessage import EventEncoder
+from clacks.amqp.eventmessage import EventEncoder, EventIdentity
 from clacks.amqp.profiles import Profile, named_profile
 from clacks.bus.calling import Caller
+from clacks.bus.confirming import ConfirmedPublisher
+from clacks.bus.joining import Joint
 from clacks.bus.publishing import Publisher
+from clacks.bus.recording import LOG_QUEUE, PATIENCE, record
+from clacks.bus.replaying import Replay, Since
 from clacks.bus.replies import Replies
 from clacks.bus.serving import CallHandler, Service
 from clacks.bus.state import BusState, StateChange, StateWatch
 from clacks.bus.subscribing import Subscriber
-from clacks.bus.subscription import Subscription
+from clacks.bus.subscription import Item, Subscription
 from clacks.common import jsonrpc
 from clacks.common.address import BusURL, command_address, event_address
 from clacks.common.errors import (
     BusError,
     CommandError,
-    CommandRefused,
-    CommandTimeout,
     ConnectionLost,
 )
 from clacks.common.event import Event
@@ -52,9 +55,6 @@ log = logging.getLogger(__name__)
 EventLike: TypeAlias = "Event | etree._Element | bytes | str"
 
 _PATIENCE: Final = 5.0  # seconds that publish waits for credit
-_RECORD_METHOD: Final = "recordEvent"
-_RECORD_TIMEOUT: Final = 10.0
-_NOBODY_RECORDS: Final = "no agent on this domain records events"
 _NEW: Final = 'the bus is not started: use "async with" or start()'
 
 
@@ -138,7 +138,9 @@ class Bus:
         self._trust_users = trust_users
         self.tracing = tracing
         encoder = EventEncoder(self.user, f"urn:clacks:{quote(who)}", f"{uuid.uuid4().hex[:16]}-")
+        self._encoder = encoder
         self._publisher = Publisher(self, encoder, self._client.writable, self.metrics)
+        self._confirmed = ConfirmedPublisher(self, encoder)
         self._subscriber = Subscriber(self, self._registry, limits, self.metrics)
         self._caller = Caller(self)
         self._replies = Replies(self)
@@ -183,6 +185,7 @@ class Bus:
         self._caller.close()
         self._subscriber.close()
         self._publisher.close()
+        self._confirmed.close()
         await self._client.close()
 
     async def __aenter__(self) -> Bus:
@@ -230,6 +233,26 @@ class Bus:
 
     # -- events
 
+    @overload
+    async def publish(
+        self,
+        event: EventLike,
+        *,
+        stored: Literal[False] = False,
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+        identity: EventIdentity | None = None,
+    ) -> bool: ...
+    @overload
+    async def publish(
+        self,
+        event: EventLike,
+        *,
+        stored: Literal[True],
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+        identity: EventIdentity | None = None,
+    ) -> str: ...
     async def publish(
         self,
         event: EventLike,
@@ -237,8 +260,9 @@ class Bus:
         stored: bool = False,
         properties: Mapping[str, Any] | None = None,
         expires: datetime | None = None,
-    ) -> bool:
-        """Send an event; tell whether it went out.
+        identity: EventIdentity | None = None,
+    ) -> bool | str:
+        """Send an event; tell whether it went out, or with ``stored`` return its log id.
 
         Fire and forget: with nobody listening it is gone. If the broker gives no credit for five seconds, or
         there is no connection for that long, the event is dropped, counted and logged, and the answer is
@@ -246,14 +270,19 @@ class Bus:
 
         Args:
             event: An `Event`, or an element, bytes or text that the registry makes one of.
-            stored: Have a recording agent commit it to the event log first.
+            stored: Have a recording agent commit it to the event log first, and then publish it. What was
+                answered is not lost; if the agent ends meanwhile, the call is made again for half a minute,
+                under the same id, so that the event is recorded once.
             properties: More application properties; queries see them as external variables.
             expires: When it is no longer worth delivering (aware).
+            identity: Id, source and time of an event that has them already; else they are made.
 
         Raises:
             MalformedEvent, InvalidEvent: It is no valid event; nothing was sent.
             LinkRefused: The broker does not let this user publish that type.
-            CommandRefused: ``stored`` and no agent on this domain records events.
+            CommandRefused: ``stored`` and no agent on this domain records events (``UNAVAILABLE``), the log
+                takes no events (``UNAVAILABLE``), or the user may not publish that type.
+            OutcomeUnknown: ``stored``, and the recording agent was lost for too long: perhaps it is recorded.
             ConnectionLost: The bus is closed.
             ValueError, TypeError: A property has a name of CloudEvents' own, or a type that AMQP lacks.
         """
@@ -261,11 +290,13 @@ class Bus:
             event = self._event(event)
         self._check_running()
         if stored:
-            return await self._record(event)
+            identity = identity or self._encoder.identity(time.time())
+            return await record(self._ask_log, event, identity, properties, expires)
         if self.tracing is None:
-            return await self._publisher.publish(event, properties, expires)
+            return await self._publisher.publish(event, properties, expires, identity)
         with self.tracing.publish(event.kind, event_address(self.domain, event.kind)) as context:
-            return await self._publisher.publish(event, {**context, **(properties or {})}, expires)
+            merged = {**context, **(properties or {})}
+            return await self._publisher.publish(event, merged, expires, identity)
 
     def _event(self, source: EventLike) -> Event:
         if isinstance(source, (bytes, str)):
@@ -274,17 +305,27 @@ class Bus:
             return source
         return self._registry.event(source)
 
-    async def _record(self, event: Event) -> bool:
-        try:
-            request = Request(_RECORD_METHOD, (event.xml.decode("utf-8"),))
-            await self.request(request, timeout=_RECORD_TIMEOUT)
-        except CommandTimeout:
-            raise CommandRefused(jsonrpc.UNAVAILABLE, _NOBODY_RECORDS) from None
-        except CommandRefused as error:
-            if error.code == jsonrpc.METHOD_NOT_FOUND:
-                raise CommandRefused(jsonrpc.UNAVAILABLE, _NOBODY_RECORDS) from None
-            raise
-        return True
+    async def _ask_log(self, method: str, arguments: Mapping[str, Any], timeout: float) -> Any:
+        """Call the agent that records."""
+        address = command_address(self.domain, LOG_QUEUE)
+        request = Request(method, arguments)
+        return await self.request(request, timeout=timeout, address=address, patience=PATIENCE)
+
+    async def publish_confirmed(
+        self,
+        event: Event,
+        identity: EventIdentity,
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+    ) -> bool:
+        """Send an event that has an identity, and wait until the broker has it; False if it refused it.
+
+        Raises:
+            ConnectionLost: The connection went before the broker said anything: perhaps it has the event.
+            LinkRefused: The broker does not let this user publish that type.
+        """
+        self._check_running()
+        return await self._confirmed.publish(event, identity, properties, expires)
 
     async def flush(self) -> None:
         """Wait until everything published so far has been handed to the socket.
@@ -301,6 +342,7 @@ class Bus:
         kinds: Iterable[str] | None = None,
         queue_events: int | None = None,
         queue_bytes: int | None = None,
+        since: Since | None = None,
     ) -> Subscription:
         """Ask for the events that a query lets through; return when the broker has agreed.
 
@@ -308,14 +350,34 @@ class Bus:
             xquery: Matches if its effective boolean value is true; the context item is the document node.
             kinds: Only these event types, so that the broker can do the coarse work.
             queue_events, queue_bytes: How much may wait for the reader (limits of the bus if None).
+            since: First replay what was recorded since then, and then go on live, without gap or double: an
+                ISO time or an aware datetime, a time ago (``"-1h"``, -3600, a timedelta), or a log id, after
+                which to begin. What is missed later, while the connection is away, is replayed as well; a
+                gap is reported only if that fails. Nothing is dropped while the log is read.
 
         Raises:
             QuerySyntaxError: The query does not compile.
             LinkRefused: The broker refuses the subscription.
+            CommandRefused: ``since`` and no agent on this domain records events, ``since`` means nothing, or
+                the user has no right to ``getEvents``.
             ConnectionLost: The bus is closed.
         """
         self._check_running()
-        return await self._subscriber.subscribe(xquery, kinds, queue_events, queue_bytes)
+        if since is None:
+            return await self._subscriber.subscribe(xquery, kinds, queue_events, queue_bytes)
+        kinds = None if kinds is None else tuple(kinds)
+        joint: Joint[Item] = Joint(
+            events=max(1, (queue_events or self._limits.queue_events) // 2),
+            size=(queue_bytes or self._limits.queue_bytes) // 2,
+        )
+        found = await self._subscriber.subscribe(xquery, kinds, queue_events, queue_bytes, joint)
+        found.replay = Replay(found, joint, self._ask_log, self._registry, self.domain, kinds)
+        try:
+            await found.replay.begin(since)
+        except BaseException:
+            await found.close()
+            raise
+        return found
 
     # -- commands
 
@@ -463,6 +525,7 @@ class Bus:
 
     def _restore(self, event: Opened) -> None:
         self._publisher.restore()
+        self._confirmed.restore()
         self._subscriber.restore()
         for service in self._services:
             service.restore()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from clacks.amqp.connection import LinkClosed
-from clacks.amqp.eventmessage import EventEncoder
+from clacks.amqp.eventmessage import EventEncoder, EventIdentity
 from clacks.amqp.profiles import NodeKind
 from clacks.bus.links import Line, Outlet
 from clacks.common.address import event_address
@@ -58,7 +58,11 @@ class Publisher:
         self._closed = False
 
     async def publish(
-        self, event: Event, properties: Mapping[str, Any] | None = None, expires: datetime | None = None
+        self,
+        event: Event,
+        properties: Mapping[str, Any] | None = None,
+        expires: datetime | None = None,
+        identity: EventIdentity | None = None,
     ) -> bool:
         """Send an event; False if there was no credit for it in time.
 
@@ -66,10 +70,10 @@ class Publisher:
             LinkRefused, ConnectionLost, ValueError, TypeError: As `Bus.publish` says.
         """
         kind = event.kind
-        if properties is None and expires is None:
+        if properties is None and expires is None and identity is None:
             raw = self._encoder.encode(kind, event.xml, time.time())
         else:
-            raw = self._encoder.encode_with(kind, event.xml, time.time(), properties, expires)
+            raw = self._encoder.encode_with(kind, event.xml, time.time(), properties, expires, identity)
         outlet = self._outlets.get(kind)
         if outlet is None or outlet.contended or outlet.credit <= 0:
             outlet = await self._credit(kind)

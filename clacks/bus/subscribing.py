@@ -15,6 +15,7 @@ from clacks.amqp.connection import (
     LinkOpened,
     MessageReceived,
     ReceiveFrom,
+    selector_filter,
     subject_filter,
     xquery_filter,
 )
@@ -22,8 +23,9 @@ from clacks.amqp.engine import Receiver
 from clacks.amqp.messages import Message, decode
 from clacks.amqp.profiles import FilterTrust, NodeKind, Profile
 from clacks.bus.ages import Ages
+from clacks.bus.joining import Joint
 from clacks.bus.links import Line, permanent
-from clacks.bus.subscription import Subscription
+from clacks.bus.subscription import Item, Subscription
 from clacks.common.address import event_address
 from clacks.common.errors import ConnectionLost, EventError, InvalidEvent, LinkRefused, ProtocolError
 from clacks.common.event import Event
@@ -41,6 +43,9 @@ log = logging.getLogger(__name__)
 
 _MOST_KINDS: Final = 32
 """Event types that become a link each; a query that names more reads the topic of all types."""
+_MOST_SELECTORS: Final = 16
+"""Links to one address with a selector each; more subscriptions share one link, and the index finds them.
+A broker looks at every selector at every event, and sends a copy for each that lets it through."""
 _RETRY: Final = 1.0  # seconds before a link is asked for again that the broker took away
 _MOST_BROKEN: Final = 2  # connections that may break while a new link waits for its answer
 _RELOAD: Final = 5.0  # seconds between looks at the schema folders because of unknown types
@@ -49,13 +54,17 @@ _RELOAD: Final = 5.0  # seconds between looks at the schema folders because of u
 class Tap:
     """One receiving link."""
 
-    __slots__ = ("address", "applied", "kind", "query", "receiver", "refusal", "settled", "subscriptions")
+    __slots__ = ("address", "applied", "kind", "query", "receiver", "refusal", "selector", "settled", "subscriptions")
 
-    def __init__(self, address: str, kind: str | None, query: str | None) -> None:
+    def __init__(
+        self, address: str, kind: str | None, query: str | None, selector: str | None = None
+    ) -> None:
         self.address = address
         self.kind = kind
         self.query = query
         """The filter that the broker is asked to apply."""
+        self.selector = selector
+        """What the broker may leave out before we judge: less than the query, never more."""
         self.applied = False
         self.receiver: Receiver | None = None
         self.settled: asyncio.Future[None] | None = None
@@ -67,13 +76,16 @@ class Tap:
 class _Part:
     """What the subscriber knows of one subscription."""
 
-    __slots__ = ("agreed", "kinds", "needs_variables", "query", "taps", "text")
+    __slots__ = ("agreed", "kinds", "needs_variables", "query", "selector", "taps", "text")
 
-    def __init__(self, text: str, query: Query | None, kinds: frozenset[str] | None) -> None:
+    def __init__(
+        self, text: str, query: Query | None, kinds: frozenset[str] | None, selector: str | None = None
+    ) -> None:
         self.text = text
         self.query = query
         """None if every event matches."""
         self.kinds = kinds
+        self.selector = selector
         self.needs_variables = query is not None and bool(query.external_variables)
         self.taps: list[Tap] = []
         self.agreed = False
@@ -111,7 +123,12 @@ class Subscriber:
     # -- subscribing
 
     async def subscribe(
-        self, text: str, kinds: Iterable[str] | None, events: int | None, size: int | None
+        self,
+        text: str,
+        kinds: Iterable[str] | None,
+        events: int | None,
+        size: int | None,
+        joint: Joint[Item] | None = None,
     ) -> Subscription:
         """Make a subscription and wait until the broker has agreed to its links.
 
@@ -125,6 +142,7 @@ class Subscriber:
             size=size or self._limits.queue_bytes,
             metrics=self._metrics,
             ended=self._remove,
+            joint=joint,
         )
         self._parts[subscription] = part
         self._variables += part.needs_variables
@@ -142,13 +160,15 @@ class Subscriber:
             return _Part(".", None, wanted or None)
         # The engine takes a moment to import; who only sends never needs it.
         from clacks.filters.index import event_kinds
+        from clacks.filters.selector import necessary_selector
         from clacks.xquery import compile_query
 
         query = compile_query(text)
         possible = event_kinds(query)
         if wanted and possible:
             possible &= wanted
-        return _Part(text, query, wanted or possible or None)
+        selector = necessary_selector(query) if query.external_variables else None
+        return _Part(text, query, wanted or possible or None, selector)
 
     async def _agreed(self, subscription: Subscription) -> None:
         """Wait for the answers to the attaches; over a reconnect if need be."""
@@ -180,9 +200,12 @@ class Subscriber:
         broker_filters = part.query is not None and profile.xquery is FilterTrust.ECHO
         for address, kind in self._addresses(part, profile, broker_filters):
             query = part.text if broker_filters else None
-            tap = None if query is not None else self._shared(address)
+            selector = part.selector if profile.selectors and not broker_filters else None
+            if selector is not None and self._selectors(address) >= _MOST_SELECTORS:
+                selector = None
+            tap = None if query is not None else self._shared(address, selector)
             if tap is None:
-                tap = Tap(address, kind, query)
+                tap = Tap(address, kind, query, selector)
                 tap.settled = asyncio.get_running_loop().create_future()
                 self._taps[tap] = None
                 self._open(tap)
@@ -202,8 +225,12 @@ class Subscriber:
             return [(profile.all_events(domain), None)]
         return [(event_address(domain, kind), kind) for kind in sorted(kinds)]
 
-    def _shared(self, address: str) -> Tap | None:
-        return next((tap for tap in self._taps if tap.address == address and tap.query is None), None)
+    def _shared(self, address: str, selector: str | None) -> Tap | None:
+        fits = (address, None, selector)
+        return next((tap for tap in self._taps if (tap.address, tap.query, tap.selector) == fits), None)
+
+    def _selectors(self, address: str) -> int:
+        return sum(tap.address == address and tap.selector is not None for tap in self._taps)
 
     def _open(self, tap: Tap) -> None:
         connection = self._line.connection
@@ -214,6 +241,8 @@ class Subscriber:
         filters = []
         if tap.query is not None:
             filters.append(xquery_filter(tap.query))
+        if tap.selector is not None:
+            filters.append(selector_filter(tap.selector))
         if profile.subject_filter and tap.kind is not None:
             filters.append(subject_filter(tap.kind))
         tap.receiver = connection.open_receiver(
@@ -344,6 +373,12 @@ class Subscriber:
         """Note that a link was refused or taken away."""
         tap.receiver = None
         if event.with_connection or tap not in self._taps:
+            return
+        if tap.selector is not None and tap.settled is not None and not tap.settled.done():
+            # It spares the broker and the way some work, nothing else: do without before giving up.
+            log.info("asking again without a selector address=%s reason=%s", tap.address, event.description)
+            tap.selector = None
+            self._open(tap)
             return
         error = LinkRefused(event.condition, event.description, tap.address)
         agreed = any(self._parts[subscription].agreed for subscription in tap.subscriptions)

@@ -15,18 +15,27 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clacks.amqp.messages import Message
+from clacks.bus.joining import AGAIN, Joint
+from clacks.common.errors import ProtocolError
 from clacks.common.event import Event
 from clacks.common.metrics import Counter, Metrics
 
-__all__ = ["Gap", "Received", "Subscription"]
+if TYPE_CHECKING:
+    from clacks.bus.replaying import Replay
+
+__all__ = ["Gap", "Item", "Received", "Subscription"]
 
 log = logging.getLogger(__name__)
 
 _GAPS: Final = 100
 _OVERHEAD: Final = 1024  # bytes that an event costs beside its text: its tree, roughly
+
+
+Item: TypeAlias = tuple[Event, Message, str, int]
+"""An event in the queue: its message, the topic it came from, and the bytes that it counts for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,12 @@ class Subscription:
         size: int,
         metrics: Metrics,
         ended: Callable[[Subscription], None],
+        joint: Joint[Item] | None = None,
     ) -> None:
         self.xquery = xquery
+        self.replay: Replay | None = None
+        self._joint = joint
+        self._roomy: asyncio.Future[None] | None = None
         self.dropped = 0
         self._most_events = events
         self._most_bytes = size
@@ -91,7 +104,7 @@ class Subscription:
         self._metrics = metrics
         self._delivered: dict[str, Counter] = {}
         self._ended = ended
-        self._queue: deque[tuple[Event, Message, str, int]] = deque()
+        self._queue: deque[Item] = deque()
         self._bytes = 0
         self._waiter: asyncio.Future[None] | None = None
         self._over = False
@@ -144,7 +157,7 @@ class Subscription:
                 message.properties,
             )
 
-    async def _next(self) -> tuple[Event, Message, str, int]:
+    async def _next(self) -> Item:
         while not self._queue:
             if self._over:
                 if self._error is not None:
@@ -155,6 +168,9 @@ class Subscription:
             await asyncio.shield(self._waiter)
         item = self._queue.popleft()
         self._bytes -= item[3]
+        if self._roomy is not None and self._is_roomy():
+            self._roomy.set_result(None)
+            self._roomy = None
         return item
 
     async def close(self) -> None:
@@ -176,11 +192,25 @@ class Subscription:
 
     def put(self, event: Event, message: Message, address: str) -> None:
         """Give the reader an event; drops the oldest if there is no room."""
-        size = len(message.body) + _OVERHEAD
+        item = self.item(event, message, address)
+        joint = self._joint
+        if joint is not None:
+            if not joint.live(_id_of(message), event.xml, item, item[3]):
+                return
+        elif message.mentions(AGAIN):
+            return  # perhaps a double, and nothing is remembered here
+        self.enqueue(item)
+
+    def item(self, event: Event, message: Message, address: str) -> Item:
+        """Return an event as it stands in the queue."""
+        return event, message, address, len(message.body) + _OVERHEAD
+
+    def enqueue(self, item: Item) -> None:
+        """Put an event into the queue; drops the oldest if there is no room."""
         queue = self._queue
-        queue.append((event, message, address, size))
-        self._bytes += size
-        self._count(event.kind).value += 1
+        queue.append(item)
+        self._bytes += item[3]
+        self._count(item[0].kind).value += 1
         if len(queue) > self._most_events or self._bytes > self._most_bytes:
             self._make_room()
         waiter = self._waiter
@@ -209,10 +239,22 @@ class Subscription:
             self._warned = now
             log.warning("events dropped: the reader is too slow dropped=%d latest=%s", self.dropped, kind)
 
+    async def room(self) -> None:
+        """Wait until half of the queue is free: what is replayed waits for its reader and drops nothing."""
+        while not self._is_roomy() and not self._over:
+            if self._roomy is None:
+                self._roomy = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._roomy)
+
+    def _is_roomy(self) -> bool:
+        return len(self._queue) <= self._most_events // 2 and self._bytes <= self._most_bytes // 2
+
     def away(self, since: datetime, reason: str) -> None:
         """Note that events do not come any more."""
         if self._away is None:
             self._away = (since, reason)
+        if self.replay is not None:
+            self.replay.away()
 
     def back(self) -> None:
         """Note that events come again."""
@@ -220,12 +262,19 @@ class Subscription:
             return
         (start, reason), self._away = self._away, None
         gap = Gap(start, datetime.now(UTC), reason)
+        if self.replay is not None:
+            self.replay.back(gap)
+        else:
+            self.report(gap)
+
+    def report(self, gap: Gap) -> None:
+        """Tell the reader that events may be missing."""
         self._gaps.append(gap)
         log.warning(
             "events may be missing from=%s to=%s reason=%s",
             gap.start.isoformat(timespec="milliseconds"),
             gap.end.isoformat(timespec="milliseconds"),
-            reason,
+            gap.reason,
         )
         loop = asyncio.get_running_loop()
         for callback in self._gap_callbacks:
@@ -237,6 +286,16 @@ class Subscription:
             return
         self._over = True
         self._error = error
+        if self.replay is not None:
+            self.replay.close()
         self._ended(self)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _id_of(message: Message) -> str | None:
+    try:
+        id_ = message.properties.get("cloudEvents_id")
+    except ProtocolError:
+        return None
+    return id_ if isinstance(id_, str) else None

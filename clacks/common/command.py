@@ -26,7 +26,7 @@ from clacks.common.errors import (
 from clacks.common.jsonrpc import INTERNAL_ERROR, INVALID_EVENT, METHOD_NOT_FOUND, UNAVAILABLE, Request
 from clacks.common.signature import Signature
 
-__all__ = ["Command", "CommandTable", "CommandType", "RegisteredCommand", "is_command"]
+__all__ = ["Command", "CommandTable", "CommandType", "RegisteredCommand", "event_refused", "is_command"]
 
 _log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ class CommandTable:
         except CommandError:
             raise
         except EventError as error:
-            raise _event_refused(error) from error
+            raise event_refused(error) from error
         except BusError as error:
             raise CommandError(UNAVAILABLE, f"{method} could not use the bus: {error}") from error
         except Exception as error:
@@ -230,7 +230,8 @@ def _marked(source: object) -> Iterator[tuple[Callable[..., Any], _Mark]]:
                 yield getattr(source, name), mark
 
 
-def _event_refused(error: EventError) -> CommandError:
+def event_refused(error: EventError) -> CommandError:
+    """Return what a caller is told of an event that was refused."""
     match error:
         case InvalidEvent():
             where = {"kind": error.kind, "path": error.path, "reason": error.reason, "line": error.line}

@@ -22,6 +22,7 @@ __all__ = [
     "HostSettings",
     "JobSettings",
     "JobsSettings",
+    "LogSettings",
     "PuppetSettings",
     "SourcesSettings",
     "read_jobs",
@@ -150,7 +151,7 @@ class CollectdSettings:
 class PuppetSettings:
     """The table ``[sources.puppet]``."""
 
-    reports: Path = _setting(_path, Path("/var/lib/puppet/reports"))
+    reports: Path = _setting(_path, Path("/var/cache/puppet/reports"))
     """Folder in which Puppet stores its reports (``reportdir``), one folder for each host."""
 
     id: str = _setting(_text, "")
@@ -300,6 +301,35 @@ class JobSettings:
     def places(self) -> frozenset[str]:
         """Return the names of the arguments that its command uses."""
         return frozenset(name for words in self.command for word in words for name in _PLACE.findall(word))
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The table ``[log]``: the event log and the key/value store of the agent that records."""
+
+    record: bool | None = _setting(_flag, None)
+    """Whether the agent records. If not said, the one of ``clacks up`` does, so that ``stored=True``, replay
+    and the key/value store work without more ado. ``clacks agent`` does not: a domain has one recorder."""
+
+    store: str = _setting(_text, "")
+    """Where: ``sqlite:PATH``, ``redis://``, ``rediss://`` or ``unix://``; ``log.sqlite`` in the state folder
+    if not said."""
+
+    sync: str = _setting(_one_of("full", "normal"), "full")
+    """When SQLite answers: ``full`` when it is on the disk, ``normal`` when the operating system has it,
+    which survives everything but a loss of power."""
+
+    types: tuple[str, ...] = _setting(_texts, ("*",))
+    """Event types that are recorded, as globs. What is published with ``stored=True`` is recorded anyway."""
+
+    keep_seconds: float = _setting(_seconds(1), 7 * 86400.0)
+    """Seconds that events are kept: a week."""
+
+    keep_events: int = _setting(_whole(1, 10**12), 1_000_000)
+    """How many events are kept."""
+
+    keep_bytes: int = _setting(_whole(1024 * 1024, 10**15), 1024**3)
+    """Bytes that the log may take; the oldest events go first, whichever of the three is reached."""
 
 
 def read_table(kind: type[Table], value: Any, base: Path) -> Table:
