@@ -44,8 +44,18 @@ class Outbox:
         """Write everything now."""
         self._scheduled = False
         dirty, self.dirty = self.dirty, []
+        # With a thousand readers this runs twenty thousand times a second: nothing here is for beauty.
         for link in dirty:
-            link.flush()
+            pending = link.pending
+            if not pending:
+                continue
+            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            pending.clear()
+            transport = link.transport
+            if transport is not None:
+                transport.write(data)
+                if transport.get_write_buffer_size() > link.limit:
+                    link.cut_off()
 
 
 class Link:
@@ -54,19 +64,20 @@ class Link:
     Attributes:
         framed: Makes of a message what is written.
         pending: Frames of this turn. Whoever appends to an empty one puts the link into ``outbox.dirty``.
+        transport: Where they go; None when the link is over.
+        limit: Bytes that may wait in the transport.
         address: IP address of the peer, or ``unix``.
     """
 
     __slots__ = (
-        "_closed",
         "_drain",
-        "_limit",
         "_receive",
-        "_transport",
         "address",
         "framed",
+        "limit",
         "outbox",
         "pending",
+        "transport",
     )
 
     def __init__(
@@ -84,21 +95,20 @@ class Link:
         self.framed = framed
         self.pending: list[bytes] = []
         self.address = address
-        self._transport = transport
-        self._limit = limit
+        self.transport = transport
+        self.limit = limit
         self._receive = receive
         self._drain = drain
-        self._closed = transport is None
 
     @property
     def closed(self) -> bool:
         """Whether nothing can be sent any more."""
-        return self._closed or self._transport is None or self._transport.is_closing()
+        return self.transport is None or self.transport.is_closing()
 
     @property
     def waiting(self) -> bool:
         """Whether the peer has not taken everything that was handed to the transport."""
-        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def send(self, message: bytes) -> None:
         """Send a message that only this peer gets."""
@@ -114,19 +124,20 @@ class Link:
 
     def flush(self) -> None:
         """Hand what is pending to the transport; cut off who does not read."""
-        pending = self.pending
-        if not pending:
-            return
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        self.pending = []
-        transport = self._transport
-        if transport is None or self._closed or transport.is_closing():
+        data = b"".join(self.pending)
+        self.pending.clear()
+        transport = self.transport
+        if not data or transport is None or transport.is_closing():
             return
         transport.write(data)
-        if transport.get_write_buffer_size() > self._limit:
-            self.outbox.cut.value += 1
-            _log.warning("connection cut off: it does not read address=%s", self.address)
-            self.abort()
+        if transport.get_write_buffer_size() > self.limit:
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """Cut the connection of a reader that does not read."""
+        self.outbox.cut.value += 1
+        _log.warning("connection cut off: it does not read address=%s", self.address)
+        self.abort()
 
     async def room(self) -> None:
         """Wait until the peer has read most of what was sent: before more is fetched for it alone.
@@ -143,13 +154,9 @@ class Link:
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Write what is pending and a close frame; cut the connection if the peer does not close soon."""
-        if self._closed:
-            return
-        transport = self._transport
-        self.pending.append(close_frame(code, reason))
-        self.flush()
-        self._closed = True
-        if transport is None or transport.is_closing():
+        self.write(close_frame(code, reason))
+        transport = self._leave()
+        if transport is None:
             return
         if code is None:
             transport.close()
@@ -158,17 +165,22 @@ class Link:
 
     def end(self) -> None:
         """Write what is pending and end an endless response."""
-        self.flush()
-        self._closed = True
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._leave()
+        if transport is not None:
+            transport.close()
 
     def abort(self) -> None:
         """Cut the connection."""
-        self._closed = True
-        self.pending = []
-        if self._transport is not None:
-            self._transport.abort()
+        self.pending.clear()
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.abort()
+
+    def _leave(self) -> asyncio.Transport | None:
+        """Write what is pending, the last of it."""
+        self.flush()
+        transport, self.transport = self.transport, None
+        return None if transport is None or transport.is_closing() else transport
 
 
 def _end(transport: asyncio.Transport) -> None:

@@ -21,6 +21,7 @@ from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.common.metrics import Metrics
 from clacks.common.rights import Rights, parse_rights
 from clacks.dialects.access import RateLimit
+from clacks.dialects.delivered import Delivered
 from clacks.dialects.eventhub import EVENTHUB
 from clacks.dialects.exchange import Routes
 from clacks.gateway.service import Gateway, Options
@@ -207,22 +208,27 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 async def _record(bus: Bus, store: SqliteStore) -> None:
     """Record what is on the bus, as the recording agent does."""
     subscription = await bus.subscribe(".", queue_events=10_000)
+    entries: list[NewEntry] = []
     async for received in subscription.messages():
         event = received.event
         key, expires = None, None
         if event.kind == "TopicMessage":
-            content = event.to_dict()
-            key = content["Topic"]
-            if content.get("Ttl") is not None:
-                expires = int(time.time() * 1000 + float(content["Ttl"]) * 1000)
-        entry = NewEntry(
-            str(received.properties["cloudEvents_id"]),
-            event.kind,
-            str(received.properties["cloudEvents_source"]),
-            int(time.time() * 1_000_000),
-            event.xml,
-            user=received.user,
-            key=key,
-            expires=expires,
+            key = Delivered(event, "", 0).topic
+            ttl = event.root[0].findtext("{*}Ttl")
+            if ttl is not None:
+                expires = int(time.time() * 1000 + float(ttl) * 1000)
+        entries.append(
+            NewEntry(
+                str(received.properties["cloudEvents_id"]),
+                event.kind,
+                str(received.properties["cloudEvents_source"]),
+                int(time.time() * 1_000_000),
+                event.xml,
+                user=received.user,
+                key=key,
+                expires=expires,
+            )
         )
-        await store.log.append([entry])
+        if not subscription.waiting or len(entries) >= 500:
+            batch, entries = entries, []
+            await store.log.append(batch)

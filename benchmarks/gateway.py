@@ -1,0 +1,477 @@
+"""What the gateway costs: CPU of its process for each delivered message, with everything switched on.
+
+    python -m benchmarks.gateway saturated 100
+    python -m benchmarks.gateway saturated 1000
+    python -m benchmarks.gateway paced 1000 20        (subscribers, publishes a second)
+    python -m benchmarks.gateway idle 1000 [tls]
+    python -m benchmarks.gateway slow
+    python -m benchmarks.gateway many 5000
+    python -m benchmarks.gateway                      (all of them, shorter)
+
+The gateway runs with broker, bus, rights, tokens and an event log in a process of its own; its CPU is read
+from the system. Subscribers are plain sockets in another process that only counts and checks: 64 bytes of
+text a message, each a number, so that what is lost, doubled or out of order shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import multiprocessing
+import os
+import resource
+import socket
+import struct
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+SIZE = 64
+
+
+# -- the gateway, in a process of its own
+
+
+def serve(pipe: Connection, tls: bool, uvloop: bool) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+
+    async def run() -> None:
+        from pathlib import Path
+
+        from clacks.net.certificates import ensure_local_certificates
+        from clacks.net.tls import server_context
+        from clacks.net.web import WebListener
+        from tests.gateway.served import gateway
+
+        more = []
+        if tls:
+            import tempfile
+
+            folder = Path(tempfile.mkdtemp())
+            more.append(
+                WebListener(
+                    "https", "127.0.0.1", 0, tls=server_context(ensure_local_certificates(folder).server)
+                )
+            )
+        async with gateway(recording=True, listeners=more) as served:
+            ports = [port for _, port in served.gateway.server.ports]
+            pipe.send((ports, served.token("ann", seconds=None)))
+            loop = asyncio.get_running_loop()
+            asked: asyncio.Queue[str] = asyncio.Queue()
+            loop.add_reader(pipe.fileno(), lambda: asked.put_nowait(pipe.recv()))
+            while (word := await asked.get()) != "stop":
+                if word == "stats":
+                    metrics = served.gateway.metrics
+                    pipe.send(
+                        {
+                            "delivered": metrics.value("web_delivered"),
+                            "cut": metrics.value("web_cut_off"),
+                            "dropped": served.bus.metrics.total("events_dropped")
+                            + served.broker.metrics.total("events_dropped"),
+                            "connections": metrics.value("web_connections"),
+                        }
+                    )
+
+    if os.environ.get("PROFILE"):
+        import cProfile
+
+        profile = cProfile.Profile()
+        profile.enable()
+        asyncio.run(run())
+        profile.disable()
+        profile.dump_stats(os.environ["PROFILE"])
+        return
+    if uvloop:
+        import uvloop as fast
+
+        fast.run(run())
+    else:
+        asyncio.run(run())
+
+
+class Server:
+    """The gateway's process, as the bench sees it."""
+
+    def __init__(self, *, tls: bool = False, uvloop: bool = False) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(target=serve, args=(theirs, tls, uvloop), daemon=True)
+        self.process.start()
+        self.pipe = ours
+        if not ours.poll(60):
+            raise RuntimeError("the gateway does not start")
+        self.ports, self.token = ours.recv()
+        self.ps = psutil.Process(self.process.pid)
+
+    def cpu(self) -> float:
+        times = self.ps.cpu_times()
+        return times.user + times.system
+
+    def memory(self) -> int:
+        return int(self.ps.memory_full_info().uss)
+
+    def stats(self) -> dict[str, int]:
+        self.pipe.send("stats")
+        return dict(self.pipe.recv())
+
+    def stop(self) -> None:
+        self.pipe.send("stop")
+        self.process.join(20)
+        if self.process.is_alive():
+            self.process.kill()
+
+
+# -- clients: as little as possible, for they share the machine
+
+
+def masked(text: str) -> bytes:
+    data = text.encode()
+    head = (
+        bytes((0x81, 0x80 | len(data)))
+        if len(data) < 126
+        else struct.pack("!BBH", 0x81, 0x80 | 126, len(data))
+    )
+    return head + b"\0\0\0\0" + data  # a mask of zeros is a mask
+
+
+def request(port: int, token: str) -> bytes:
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET /eventhub HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nAuthorization: {token}\r\n\r\n"
+    ).encode()
+
+
+class Reader(asyncio.Protocol):
+    """Takes messages apart just enough to see their numbers."""
+
+    def __init__(self, port: int, token: str, topic: str | None, world: World) -> None:
+        self.port, self.token, self.topic, self.world = port, token, topic, world
+        self.buffer = b""
+        self.upgraded = False
+        self.ready = False
+        self.seen = -1
+        self.count = 0
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(request(self.port, self.token))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.world.lost += 1
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self.buffer + data if self.buffer else data
+        if not self.upgraded:
+            end = buffer.find(b"\r\n\r\n")
+            if end < 0:
+                self.buffer = buffer
+                return
+            if not buffer.startswith(b"HTTP/1.1 101"):
+                raise RuntimeError(buffer[:200].decode())
+            self.upgraded = True
+            buffer = buffer[end + 4 :]
+            if self.topic is None:
+                self.ready = True
+                self.world.ready += 1
+            else:
+                assert self.transport is not None
+                call = {"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": {"topic": self.topic}}
+                self.transport.write(masked(json.dumps(call)))
+        at, size = 0, len(buffer)
+        while size - at >= 2:
+            length, head = buffer[at + 1] & 0x7F, 2
+            if length == 126:
+                if size - at < 4:
+                    break
+                length, head = int.from_bytes(buffer[at + 2 : at + 4], "big"), 4
+            elif length == 127:
+                if size - at < 10:
+                    break
+                length, head = int.from_bytes(buffer[at + 2 : at + 10], "big"), 10
+            if size - at < head + length:
+                break
+            if buffer[at] == 0x81:
+                self.took(buffer, at + head, at + head + length)
+            elif buffer[at] == 0x89:  # ping
+                assert self.transport is not None
+                self.transport.write(b"\x8a\x80\0\0\0\0")
+            at += head + length
+        self.buffer = buffer[at:]
+
+    def took(self, buffer: bytes, start: int, end: int) -> None:
+        found = buffer.find(b'"message":"', start, end)
+        if found < 0:
+            if not self.ready:
+                self.ready = True
+                self.world.ready += 1
+            return
+        number = int(buffer[found + 11 : found + 19])
+        world = self.world
+        if number != self.seen + 1:
+            world.wrong += 1
+        self.seen = number
+        self.count += 1
+        world.count += 1
+        if world.paced:
+            world.delays.append(time.monotonic() - world.sent[number])
+
+
+class World:
+    def __init__(self) -> None:
+        self.ready = self.count = self.wrong = self.lost = 0
+        self.paced = False
+        self.sent: dict[int, float] = {}
+        self.delays: list[float] = []
+
+
+async def connect(port: int, token: str, count: int, topic: str | None, world: World) -> list[Reader]:
+    loop = asyncio.get_running_loop()
+    found: list[Reader] = []
+    for start in range(0, count, 100):
+        for _ in range(min(100, count - start)):
+            _, reader = await loop.create_connection(
+                lambda: Reader(port, token, topic, world), "127.0.0.1", port
+            )
+            found.append(reader)
+        await until(lambda start=start: world.ready >= min(start + 100, count))
+    return found
+
+
+async def until(condition: Any, limit: float = 60.0) -> None:
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError("too slow")
+        await asyncio.sleep(0.002)
+
+
+class Writer:
+    """Publishes: so many requests under way, or one at a time."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.token = port, token
+        self.world = World()
+        self.answers = 0
+
+    async def start(self) -> None:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writer.write(request(self.port, self.token))
+        await self.reader.readuntil(b"\r\n\r\n")
+        self.listening = asyncio.ensure_future(self.listen())
+
+    async def listen(self) -> None:
+        while True:
+            head = await self.reader.readexactly(2)
+            length = head[1] & 0x7F
+            if length == 126:
+                length = int.from_bytes(await self.reader.readexactly(2), "big")
+            data = await self.reader.readexactly(length)
+            if b'"status":"ok"' in data:
+                self.answers += 1
+            elif head[0] == 0x81:
+                raise RuntimeError(data.decode())
+
+    def publish(self, number: int) -> None:
+        text = f"{number:08d}".ljust(SIZE, "x")
+        call = {
+            "jsonrpc": "2.0",
+            "id": number,
+            "method": "publish",
+            "params": {"topic": "bench/topic", "message": text},
+        }
+        self.writer.write(masked(json.dumps(call)))
+
+
+# -- what is measured
+
+
+async def saturated(server: Server, subscribers: int, seconds: float) -> None:
+    world = World()
+    port, token = server.ports[0], server.token
+    await connect(port, token, subscribers, "bench/topic", world)
+    writer = Writer(port, token)
+    await writer.start()
+    under_way = max(4, 4000 // subscribers)
+    number = 0
+    begun: float | None = None
+    deadline = time.monotonic() + seconds + 1
+    cpu = count = 0.0
+    while time.monotonic() < deadline:
+        if begun is None and time.monotonic() > deadline - seconds:
+            begun, cpu, count = time.monotonic(), server.cpu(), world.count
+        while number - writer.answers < under_way and number * subscribers - world.count < 40 * subscribers:
+            writer.publish(number)
+            number += 1
+        await asyncio.sleep(0)
+    assert begun is not None
+    used, done, took = server.cpu() - cpu, world.count - count, time.monotonic() - begun
+    await until(lambda: world.count >= number * subscribers)
+    report(f"saturated, {subscribers} subscribers", used, done, took, world, server, number * subscribers)
+
+
+async def paced(server: Server, subscribers: int, rate: float, seconds: float) -> None:
+    world = World()
+    port, token = server.ports[0], server.token
+    await connect(port, token, subscribers, "bench/topic", world)
+    writer = Writer(port, token)
+    await writer.start()
+    world.paced = True
+    begun, cpu = time.monotonic(), server.cpu()
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        world.sent[number] = time.monotonic()
+        writer.publish(number)
+    total = int(rate * seconds) * subscribers
+    await until(lambda: world.count >= total)
+    used, took = server.cpu() - cpu, time.monotonic() - begun
+    report(f"paced, {subscribers} subscribers x {rate:g}/s", used, total, took, world, server, total)
+    delays = sorted(world.delays)
+    print(
+        f"    publish to receipt: median {1e3 * delays[len(delays) // 2]:.1f} ms, "
+        f"p99 {1e3 * delays[int(0.99 * len(delays))]:.1f} ms, most {1e3 * delays[-1]:.1f} ms"
+    )
+
+
+def report(
+    what: str, used: float, done: float, took: float, world: World, server: Server, total: int
+) -> None:
+    stats = server.stats()
+    print(
+        f"{what}: {1e6 * used / done:.2f} us of CPU a message, {done / took:,.0f} messages/s, "
+        f"{world.count - total} missing or too many, {world.wrong} out of order, dropped {stats['dropped']}, "
+        f"cut off {stats['cut']}",
+        flush=True,
+    )
+
+
+async def idle(server: Server, count: int, tls: bool) -> None:
+    port, token = server.ports[-1 if tls else 0], server.token
+    world = World()
+    warm: list[Any] = []
+    if tls:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        loop = asyncio.get_running_loop()
+
+        async def one() -> None:
+            warm.append(
+                await loop.create_connection(
+                    lambda: Reader(port, token, "bench/idle", world), "127.0.0.1", port, ssl=context
+                )
+            )
+
+        for _ in range(50):
+            await one()
+        await until(lambda: world.ready == 50)
+        before = server.memory()
+        for number in range(count):
+            await one()
+            if number % 50 == 49:
+                await until(lambda number=number: world.ready >= 51 + number)
+    else:
+        warm += await connect(port, token, 50, "bench/idle", world)
+        before = server.memory()
+        more = World()
+        warm += await connect(port, token, count, "bench/idle", more)
+    await asyncio.sleep(1.0)
+    each = (server.memory() - before) / count / 1024
+    kind = " with TLS" if tls else ""
+    print(f"idle{kind}: {each:.1f} KB for each of {count} connections with a subscription", flush=True)
+
+
+async def slow(server: Server) -> None:
+    """One reader stops reading; a hundred others must not notice."""
+    world = World()
+    port, token = server.ports[0], server.token
+    stuck = socket.create_connection(("127.0.0.1", port))
+    stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stuck.sendall(request(port, token))
+    stuck.recv(1024)
+    stuck.sendall(masked('{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"topic":"bench/topic"}}'))
+    stuck.recv(1024)
+    await connect(port, token, 100, "bench/topic", world)
+    writer = Writer(port, token)
+    await writer.start()
+    before = server.memory()
+    number = most = 0
+    deadline = time.monotonic() + 60
+    while server.stats()["cut"] == 0 and time.monotonic() < deadline:
+        for _ in range(200):
+            writer.publish(number)
+            number += 1
+        await until(lambda number=number: writer.answers >= number)
+        most = max(most, server.memory() - before)
+    await until(lambda: world.count == number * 100)
+    print(
+        f"slow reader: cut off after {number} messages, the gateway grew by {most / 2**20:.1f} MB meanwhile; "
+        f"the 100 others: {world.count - number * 100} missing, {world.wrong} out of order",
+        flush=True,
+    )
+
+
+async def many(server: Server, count: int) -> None:
+    world = World()
+    port, token = server.ports[0], server.token
+    begun, cpu = time.monotonic(), server.cpu()
+    await connect(port, token, count, "bench/topic", world)
+    took, used = time.monotonic() - begun, server.cpu() - cpu
+    writer = Writer(port, token)
+    await writer.start()
+    for number in range(20):
+        writer.publish(number)
+    await until(lambda: world.count >= 20 * count)
+    print(
+        f"{count} connections: {took:.1f} s and {1e3 * used / count:.2f} ms of CPU each to connect; "
+        f"20 messages to all: {world.count - 20 * count} missing, {world.wrong} out of order",
+        flush=True,
+    )
+
+
+def measure(name: str, *args: str) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    tls = "tls" in args
+    server = Server(tls=tls, uvloop="uvloop" in args)
+    numbers = [float(arg) for arg in args if arg not in ("tls", "uvloop")]
+    try:
+        match name:
+            case "saturated":
+                asyncio.run(saturated(server, int(numbers[0]), *(numbers[1:] or [5.0])))
+            case "paced":
+                asyncio.run(paced(server, int(numbers[0]), numbers[1], *(numbers[2:] or [5.0])))
+            case "idle":
+                asyncio.run(idle(server, int(numbers[0]), tls))
+            case "slow":
+                asyncio.run(slow(server))
+            case "many":
+                asyncio.run(many(server, int(numbers[0])))
+            case _:
+                raise SystemExit(__doc__)
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        measure(*sys.argv[1:])
+        return
+    measure("saturated", "100", "4")
+    measure("saturated", "1000", "4")
+    measure("paced", "1000", "20", "4")
+    measure("idle", "1000")
+    measure("idle", "300", "tls")
+    measure("slow")
+    measure("many", "5000")
+
+
+if __name__ == "__main__":
+    main()
