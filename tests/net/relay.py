@@ -65,6 +65,10 @@ class Relay:
         """End `hold`; what waited goes on."""
         self._flowing.set()
 
+    def redirect(self, upstream: int) -> None:
+        """Lead new connections to another port, as a load balancer does when a broker is gone."""
+        self._upstream = (self._upstream[0], upstream)
+
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
