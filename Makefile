@@ -9,7 +9,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 SOURCES := clacks tests benchmarks examples docs scripts setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers qt3
+.PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers broker-table qt3
+.PHONY: prove-filters filter-corpus soak
 
 help: ## show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -30,13 +31,25 @@ demo: setup-run ## start everything on this machine, send one event, show it, st
 	@$(BIN)/python scripts/demo.py
 
 test: setup setup-tools ## the whole test suite but real brokers
-	$(PYTEST) -m "not broker"
+	$(PYTEST) -m "not broker and not soak"
 
-test-brokers: setup setup-brokers ## the contract suite on real brokers
-	$(BIN)/python -m pytest -m broker
+test-brokers: setup setup-brokers ## the contract suite on real brokers; says which it left out and why
+	$(PYTEST) -m broker
+
+broker-table: setup setup-brokers ## run it and write docs/brokers/features.md
+	$(PYTEST) tests/contract --table docs/brokers/features.md
+
+prove-filters: setup ## 20,000 random cases: the filter index answers as the engine and SaxonC do
+	$(BIN)/python -m tests.filters.proof 20000 --first 1
+
+filter-corpus: setup ## show how many of the example filters the index recognizes
+	$(BIN)/python -m tests.filters.corpus
+
+soak: setup ## what takes a quarter of an hour or more
+	$(BIN)/python -m pytest -m soak
 
 check: setup lint types ## format, lint, types and the fast tests: run it before a commit
-	$(PYTEST) -q -m "not slow and not net and not tool and not broker"
+	$(PYTEST) -q -m "not slow and not net and not tool and not broker and not soak"
 
 format: setup ## write the format that check wants
 	$(BIN)/ruff format $(SOURCES)

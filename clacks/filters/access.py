@@ -11,12 +11,15 @@ necessary: a conjunction gives the facts of its best part, a disjunction those o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from clacks.common.errors import QueryError
+from clacks.filters.absence import needed_paths
 from clacks.xquery.budget import Meter
 from clacks.xquery.conditions import (
     ANY,
@@ -24,6 +27,7 @@ from clacks.xquery.conditions import (
     Call,
     Compare,
     Condition,
+    Filter,
     For,
     If,
     Literal,
@@ -50,7 +54,8 @@ class Fact:
     Attributes:
         path: Where; for a property of the message its name as a str.
         kind: ``present``; ``=`` with a str (equal as text) or a float (equal as number); ``<`` ``<=`` ``>``
-            ``>=`` with a float; ``starts-with``, ``ends-with``, ``contains`` with a str.
+            ``>=`` with a float; ``between`` with two floats, ends included; ``starts-with``, ``ends-with``,
+            ``contains`` with a str.
         value: What it is compared with; None for ``present``.
         single: Whether it decides only if there is at most one node at the path (functions and value
             comparisons fail on two).
@@ -58,7 +63,7 @@ class Fact:
 
     path: AbsolutePath | str
     kind: str
-    value: str | float | None = None
+    value: str | float | tuple[float, float] | None = None
     single: bool = False
 
 
@@ -70,10 +75,13 @@ class Access:
         facts: One of them holds whenever the condition is true; None: nothing is known.
         decides: Whether the condition is true whenever one of them holds, unless ``single`` is hurt or a
             number was expected among several values and one is none.
+        others: Facts that could stand in for ``facts`` (in a conjunction those of the other parts): the index
+            takes what is rarest among the filters that it has.
     """
 
     facts: frozenset[Fact] | None
     decides: bool = False
+    others: tuple[frozenset[Fact], ...] = ()
 
 
 _UNKNOWN: Final = Access(None)
@@ -86,12 +94,14 @@ _WORTH: Final = {
     "starts-with": 1,
     "ends-with": 1,
     "contains": 2,
+    "between": 2,
     "<": 3,
     "<=": 3,
     ">": 3,
     ">=": 3,
     "present": 4,
 }
+_MOST_OTHERS: Final = 8
 _MOST_FACTS: Final = 256  # a filter with more alternatives is cheaper to look at than to find
 
 Where = AbsolutePath | None
@@ -118,9 +128,60 @@ def _worth(found: Access) -> tuple[int, int, int]:
 
 def _best(choices: list[Access]) -> Access:
     """Return the facts of a conjunction; it is decided if all other parts follow from the best one."""
+    band = _band(choices)
+    if band is not None:
+        bounds, rest = band
+        decides = all(_follows(choice, bounds) for choice in rest)
+        return _with_others(Access(bounds.facts, decides), [*rest, *choices])
     best = min(choices, key=_worth)
     decides = best.decides and all(choice is best or _follows(choice, best) for choice in choices)
-    return Access(best.facts, decides)
+    return _with_others(Access(best.facts, decides), choices)
+
+
+def _with_others(best: Access, choices: Iterable[Access]) -> Access:
+    """Add what is necessary as well, but for what holds too often to be worth a look."""
+    if best.decides or best.facts is None:
+        return Access(best.facts, best.decides)
+    found: dict[frozenset[Fact], None] = {}
+    for choice in choices:
+        for facts in (choice.facts, *choice.others):
+            if facts and facts != best.facts and len(facts) <= _MOST_FACTS:
+                found[facts] = None
+    return Access(best.facts, False, tuple(found)[:_MOST_OTHERS])
+
+
+_LOWER: Final = {">": math.inf, ">=": None}
+_UPPER: Final = {"<": -math.inf, "<=": None}
+
+
+def _band(choices: list[Access]) -> tuple[Access, list[Access]] | None:
+    """Return a lower and an upper bound of one path as one fact, and the other parts; None if there is none.
+
+    It decides only where the path finds one node: the bounds may speak of two different ones.
+    """
+    lows: dict[AbsolutePath | str, tuple[float, Access]] = {}
+    for choice in choices:
+        fact, bound = _bound_of(choice, _LOWER)
+        if fact is not None:
+            lows.setdefault(fact.path, (bound, choice))
+    for choice in choices if lows else ():
+        fact, high = _bound_of(choice, _UPPER)
+        if fact is not None and fact.path in lows:
+            low, lower = lows[fact.path]
+            rest = [other for other in choices if other is not choice and other is not lower]
+            return Access(frozenset((Fact(fact.path, "between", (low, high), single=True),))), rest
+    return None
+
+
+def _bound_of(choice: Access, signs: Mapping[str, float | None]) -> tuple[Fact | None, float]:
+    """Return the fact of a part that is one bound, and the outermost number inside."""
+    if choice.facts is None or len(choice.facts) != 1 or not choice.decides:
+        return None, 0.0
+    (fact,) = choice.facts
+    if fact.kind not in signs or not isinstance(fact.value, float) or not math.isfinite(fact.value):
+        return None, 0.0
+    towards = signs[fact.kind]
+    return fact, fact.value if towards is None else math.nextafter(fact.value, towards)
 
 
 def _follows(weak: Access, strong: Access) -> bool:
@@ -169,6 +230,21 @@ def _infallible(fact: Fact) -> bool:
 
 def _truth(condition: Condition, here: Where, places: Places) -> Access:
     """Return the facts for the effective boolean value of a condition."""
+    found = _truth_by_form(condition, here, places)
+    if found.facts is None and isinstance(condition, Compare | Call | For | Quantified | If):
+        return _by_absence(condition, here, places)
+    return found
+
+
+def _by_absence(condition: Condition, here: Where, places: Places) -> Access:
+    """Return facts of a condition that is false wherever none of its paths finds anything."""
+    paths = needed_paths(condition)
+    if paths is None:
+        return _UNKNOWN
+    return Access(_any([_path(path, here, places) for path in paths]).facts)
+
+
+def _truth_by_form(condition: Condition, here: Where, places: Places) -> Access:
     if isinstance(condition, Literal):
         value = condition.value
         return _UNKNOWN if value and value == value else _NEVER
@@ -217,13 +293,38 @@ _ALWAYS: Final = (Literal.of(True), Call("true", ()))
 
 def _bound(condition: Quantified | For, body: Condition, here: Where, places: Places) -> Access:
     place = _place(condition.source, here, places)
-    source = _path(condition.source, here, places) if isinstance(condition.source, Path) else _UNKNOWN
+    source = _found(condition.source, here, places)
     inner = _truth(body, here, {**places, condition.variable: place})
     best = _best([inner, source])
     # One variable of several nodes is like a step: it is enough that one of them fulfils the body. Of several
     # results that are no nodes the effective boolean value is an error, which no fact sees.
     nodes = isinstance(condition, Quantified) or _finds_nodes(body)
     return Access(best.facts, decides=best.decides and nodes)
+
+
+def _found(condition: Condition, here: Where, places: Places) -> Access:
+    """Return the facts for "this gives at least one item"; it decides only for paths."""
+    if isinstance(condition, Path):
+        return _path(condition, here, places)
+    if isinstance(condition, Filter):
+        return Access(_found(condition.source, here, places).facts)
+    if isinstance(condition, Call):
+        if condition.name == "union":
+            return Access(_any([_found(part, here, places) for part in condition.arguments]).facts)
+        if condition.name in _NONE_OF_NONE:
+            return Access(_found(condition.arguments[0], here, places).facts)
+    if isinstance(condition, For):
+        return Access(_found(condition.source, here, places).facts)
+    return _UNKNOWN
+
+
+_NONE_OF_NONE: Final = frozenset(
+    [
+        *("ordered", "head", "tail", "reverse", "subsequence", "exactly-one", "one-or-more", "zero-or-one"),
+        *("except", "intersect", "treat", "data", "sort", "distinct-values", "parse-json", "?", "?*"),
+        *("avg", "max", "min"),
+    ]
+)
 
 
 def _finds_nodes(body: Condition) -> bool:
@@ -234,6 +335,11 @@ def _finds_nodes(body: Condition) -> bool:
 
 def _place(condition: Condition, here: Where, places: Places) -> Where:
     """Return the absolute path of a node expression, its predicates left out, or None."""
+    if isinstance(condition, Filter):
+        return _place(condition.source, here, places)
+    inner = condition.arguments[0] if isinstance(condition, Call) and condition.name == "ordered" else None
+    if isinstance(inner, For):
+        return _place(inner.body, here, {**places, inner.variable: _place(inner.source, here, places)})
     if not isinstance(condition, Path):
         return None
     if condition.origin == "/":
@@ -256,9 +362,19 @@ def _append(path: AbsolutePath, step: Step) -> Where:
         if step.test == "node()":
             return path
         return _narrowed(path, step.test) if isinstance(step.test, NameTest) else None
-    if step.axis == "parent":
+    if step.axis not in _INWARD:
         return None
+    if path and path[-1] == _ANYWHERE:
+        # "//a[1]": the step that // stands for, and one to children or attributes.
+        if step.axis == "child":
+            return (*path[:-1], ("descendant", step.test))
+        return (*path[:-1], ("descendant-or-self", _ANY_NAME), (step.axis, step.test))
     return (*path, (step.axis, step.test))
+
+
+_INWARD: Final = frozenset(("child", "descendant", "descendant-or-self", "attribute"))
+_ANYWHERE: Final = ("descendant-or-self", "node()")
+_ANY_NAME: Final = NameTest(ANY, ANY)
 
 
 def _narrowed(path: AbsolutePath, test: NameTest) -> Where:
@@ -276,7 +392,7 @@ def _path(path: Path, here: Where, places: Places) -> Access:
     """Return the facts for "this path finds a node"."""
     whole = _place(path, here, places)
     if whole is None:
-        return _UNKNOWN
+        return _beginning(path, here, places)
     choices = []
     lone: Access | None = None
     for number, step in enumerate(path.steps):
@@ -297,7 +413,17 @@ def _path(path: Path, here: Where, places: Places) -> Access:
         return present
     best = min((*choices, present), key=_worth)
     decides = lone is not None and best is lone and lone.decides
-    return Access(best.facts, decides and _follows(Access(present.facts, decides=True), best))
+    decides = decides and _follows(Access(present.facts, decides=True), best)
+    return _with_others(Access(best.facts, decides), (*choices, present))
+
+
+def _beginning(path: Path, here: Where, places: Places) -> Access:
+    """Return the facts for the first steps of a path that goes on where none can follow: upwards, aside."""
+    for number in range(len(path.steps) - 1, 0, -1):
+        first = Path(path.origin, path.steps[:number])
+        if _place(first, here, places):
+            return Access(_path(first, here, places).facts)
+    return _UNKNOWN
 
 
 def _compare(condition: Compare, here: Where, places: Places) -> Access:
@@ -310,6 +436,8 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
         return _mere_presence([left, right], here, places)
     single = sign in _TURNED_VALUE
     sign = _VALUE_SIGNS.get(sign, sign)
+    if isinstance(left, Call) and left.name == "treat" and left.arguments[1] in _STRING_TYPES:
+        left = left.arguments[0]
     if isinstance(left, Property):
         return _property(left, sign, constants)
     count = _count_compare(left, sign, constants, here, places)
@@ -349,7 +477,8 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
     found = Access(frozenset(facts), decides)
     if bare:
         return found
-    return Access(min((found, presence), key=_worth).facts)
+    best = min((found, presence), key=_worth)
+    return _with_others(Access(best.facts), (found, presence))
 
 
 def _comparison(
@@ -433,8 +562,14 @@ def _count_compare(
     return Access(found.facts, decides=found.decides and exactly)
 
 
+_STRING_TYPES: Final = tuple(Literal.of(f"xs:string{mark}") for mark in ("", "?", "*", "+"))
+
+
 def _property(left: Property, sign: str, constants: list[str | float | None]) -> Access:
     if sign != "=" or not all(isinstance(constant, str) for constant in constants):
+        return _UNKNOWN
+    default = left.default
+    if default is not None and (not isinstance(default, Literal) or default.value in constants):
         return _UNKNOWN
     return Access(frozenset(Fact(left.name, "=", constant) for constant in constants), decides=True)
 
@@ -443,6 +578,8 @@ def _call(call: Call, here: Where, places: Places) -> Access:
     name = call.name
     if name == "false":
         return _NEVER
+    if name == "ordered":
+        return _truth(call.arguments[0], here, places)
     if name == "union":
         return _any([_truth(argument, here, places) for argument in call.arguments])
     if name in ("boolean", "exists", "data"):
@@ -494,7 +631,25 @@ def _matches(call: Call, here: Where, places: Places) -> Access:
             return _UNKNOWN
     except QueryError:
         return _UNKNOWN
-    return Access(_path(text, here, places).facts)
+    there = _path(text, here, places)
+    place = _place(text, here, places)
+    kind, part = _literal(pattern) if not flags else ("", "")
+    if not part or not place:
+        return Access(there.facts)
+    return _with_others(Access(frozenset((Fact(place, kind, part, single=True),))), [there])
+
+
+_BEGINS: Final = re.compile(r"(\^?)([^\\.?*+{}()|\[\]$^]*)([?*{]?)")
+
+
+def _literal(pattern: str) -> tuple[str, str]:
+    """Return the text with which all that a pattern matches must begin or which it must contain."""
+    if "|" in pattern:
+        return "", ""
+    found = _BEGINS.match(pattern)
+    assert found is not None  # it matches the empty text
+    anchor, part, quantifier = found.groups()
+    return ("starts-with" if anchor else "contains"), part[:-1] if quantifier else part
 
 
 def possible_children(found: Access, root: NameTest) -> frozenset[str] | None:

@@ -2,39 +2,37 @@
 
 The order of evaluation is the engine's: from left to right, stopping as soon as the result is known. An error
 is `ConditionError`. Where a conforming engine may stop early or go on, depending on how lazy it is (an error
-in the second node when the first already decides), `Undecided` is raised: the caller asks the engine.
+in the second node when the first already decides), `Undecided` is raised: the caller asks the engine. The
+same if a filter takes more steps than a filter should (`Limits.filter_steps`).
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from lxml import etree
-
-from clacks.common.errors import QueryError
+from clacks.filters.functions import NODES, Item, atoms, call, effective, engine, in_order, one
 from clacks.filters.values import (
     Atomic,
     ConditionError,
+    Undecided,
     Untyped,
-    cast_boolean,
-    cast_decimal,
     cast_double,
-    cast_integer,
     compare_general,
     compare_values,
-    string_of,
+    from_engine,
+    is_native,
+    to_engine,
 )
-from clacks.filters.view import Attribute, Node, TextNode, View, axis_nodes, node_value
+from clacks.filters.view import Node, View, axis_nodes
 from clacks.xquery.conditions import (
     And,
     Arithmetic,
     Call,
     Compare,
     Condition,
+    Filter,
     For,
     If,
     Literal,
@@ -46,29 +44,26 @@ from clacks.xquery.conditions import (
     Sequence,
     Step,
 )
-from clacks.xquery.regex import compile_pattern
 
-__all__ = ["FUNCTIONS", "Undecided", "holds"]
+__all__ = ["Undecided", "holds"]
 
-
-class Undecided(Exception):
-    """Only the engine can say: the result depends on how far it evaluates."""
-
-
-Item = Atomic | Node
 Scope = Mapping[str, Item]
-_NODES: Final = (etree._Element, Attribute, TextNode, View)
 _GENERAL: Final = frozenset(("=", "!=", "<", "<=", ">", ">="))
+_POSITION: Final = "position()"
+_LAST: Final = "last()"
 
 
-def holds(condition: Condition, view: View) -> bool:
+def holds(condition: Condition, view: View, here: Item = None, scope: Scope | None = None) -> bool:
     """Return the effective boolean value of a condition on this event.
+
+    ``here`` and ``scope`` are the context item and the variables, for a part of a query.
 
     Raises:
         ConditionError: If the query fails there.
         Undecided: If the engine must be asked.
     """
-    return _truth(condition, view, view, {})
+    view.begin()
+    return _truth(condition, view, view if here is None else here, {} if scope is None else scope)
 
 
 def _truth(condition: Condition, view: View, here: Item, scope: Scope) -> bool:
@@ -80,20 +75,7 @@ def _truth(condition: Condition, view: View, here: Item, scope: Scope) -> bool:
     if kind is Compare:
         answer = _compare(condition, view, here, scope)  # type: ignore[arg-type]
         return bool(answer)
-    return _effective(_items(condition, view, here, scope))
-
-
-def _effective(items: list[Item]) -> bool:
-    if not items:
-        return False
-    first = items[0]
-    if isinstance(first, _NODES):
-        return True
-    if len(items) > 1:
-        raise ConditionError("FORG0006")
-    if isinstance(first, float):
-        return not (first == 0 or math.isnan(first))
-    return bool(first)  # "" and 0 are false
+    return effective(_items(condition, view, here, scope), view)
 
 
 def _items(condition: Condition, view: View, here: Item, scope: Scope) -> list[Item]:
@@ -101,25 +83,11 @@ def _items(condition: Condition, view: View, here: Item, scope: Scope) -> list[I
 
 
 def _atoms(condition: Condition, view: View, here: Item, scope: Scope) -> list[Atomic]:
-    return [
-        node_value(item) if isinstance(item, _NODES) else item
-        for item in _items(condition, view, here, scope)
-    ]
+    return atoms(_items(condition, view, here, scope), view)
 
 
 def _one(condition: Condition, view: View, here: Item, scope: Scope) -> Atomic | None:
-    values = _atoms(condition, view, here, scope)
-    if len(values) > 1:
-        raise ConditionError("XPTY0004")
-    return values[0] if values else None
-
-
-def _text(condition: Condition, view: View, here: Item, scope: Scope) -> str | None:
-    """Return a parameter of type xs:string?: untyped values convert, numbers do not."""
-    value = _one(condition, view, here, scope)
-    if value is not None and not isinstance(value, str):
-        raise ConditionError("XPTY0004")
-    return value
+    return one(_items(condition, view, here, scope), view)
 
 
 # -- paths
@@ -132,75 +100,82 @@ def _path(path: Path, view: View, here: Item, scope: Scope) -> list[Item]:
             nodes = _walk([view], path.steps, view, scope)
             if all(not step.predicates for step in path.steps):
                 view.found[path] = nodes
-            return nodes  # type: ignore[return-value]
-        return found  # type: ignore[return-value]
+            return nodes
+        return found
     start = here if path.origin == "." else scope[path.origin]
     if not path.steps:
         return [start]
-    if not isinstance(start, _NODES):
+    if not isinstance(start, NODES):
         raise ConditionError("XPTY0019")
-    return _walk([start], path.steps, view, scope)  # type: ignore[return-value]
+    return _walk([start], path.steps, view, scope)
+
+
+_ONWARD: Final = frozenset(("child", "attribute", "self"))
+_BACKWARD: Final = frozenset(("parent", "ancestor", "ancestor-or-self", "preceding-sibling"))
+_SPREADING: Final = frozenset(("descendant", "descendant-or-self", "ancestor", "ancestor-or-self"))
 
 
 def _walk(nodes: list[Node], steps: tuple[Step, ...], view: View, scope: Scope) -> list[Node]:
-    spread = 0
+    peers = True  # none of the nodes lies inside another
     for step in steps:
         found: list[Node] = []
+        axis = step.axis
         for node in nodes:
-            candidates = list(axis_nodes(node, step.axis, step.test))
+            candidates = list(axis_nodes(node, axis, step.test, view))
+            view.step(1 + len(candidates))
             for predicate in step.predicates:
                 candidates = _filter(candidates, predicate, view, scope)
+            if axis in _BACKWARD and len(candidates) > 1:
+                candidates.reverse()
             found.extend(candidates)
-        if step.axis == "parent":
-            found = list(dict.fromkeys(found))
-        elif step.axis in ("descendant", "descendant-or-self"):
-            spread += 1
-        if spread and len(nodes) > 1 and len(found) > 1:
-            # One node may lie inside another: both find the same, and not in document order.
-            found = _in_order(found, view)
+        if len(nodes) > 1:
+            if not (peers and axis in _ONWARD):
+                # One node may lie inside another: both find the same, and not in document order.
+                found = in_order(found, view) if len(found) > 1 else found
+            peers = peers and axis in _ONWARD
+        else:
+            peers = peers and axis not in _SPREADING
         nodes = found
         if not nodes:
             break
     return nodes
 
 
-def _in_order(nodes: list[Node], view: View) -> list[Node]:
-    wanted = dict.fromkeys(nodes)
-    if len(wanted) == 1:
-        return list(wanted)
-    place = {element: number for number, element in enumerate(view.root.iter())}
-
-    def key(node: Node) -> tuple[int, int, int]:
-        if isinstance(node, View):
-            return (-1, 0, 0)
-        if isinstance(node, Attribute):
-            return (place[node.parent], 0, list(node.parent.attrib).index(node.name) + 1)
-        if isinstance(node, TextNode):
-            before = node.parent if node.number == 0 else node.parent[node.number - 1]
-            last = place[before]
-            if node.number:  # the text stands behind everything inside its elder sibling
-                last += sum(1 for _ in before.iterdescendants())
-            return (last, 1, 0)
-        return (place[node], 0, 0)
-
-    return sorted(wanted, key=key)
-
-
-def _filter(nodes: list[Node], predicate: Condition | int, view: View, scope: Scope) -> list[Node]:
+def _filter(items: list[Item], predicate: Condition | int, view: View, scope: Scope) -> list[Item]:
     if isinstance(predicate, int):
-        index = len(nodes) - 1 if predicate == -1 else predicate - 1
-        return [nodes[index]] if 0 <= index < len(nodes) else []
+        index = len(items) - 1 if predicate == -1 else predicate - 1
+        return [items[index]] if 0 <= index < len(items) else []
+    counts = isinstance(predicate, Call) and predicate.name == "at"
     kept = []
-    for node in nodes:
+    view.step(len(items))
+    for number, item in enumerate(items, 1):
         try:
-            if _truth(predicate, view, node, scope):
-                kept.append(node)
+            if counts:
+                inner = {**scope, _POSITION: number, _LAST: len(items)}
+                if _is_at(predicate.arguments[0], number, view, item, inner):  # type: ignore[union-attr]
+                    kept.append(item)
+            elif _truth(predicate, view, item, scope):
+                kept.append(item)
         except ConditionError:
             # An engine that stops at the first node would not see the error in the second.
-            if len(nodes) > 1:
+            if len(items) > 1:
                 raise Undecided from None
             raise
     return kept
+
+
+def _is_at(condition: Condition, number: int, view: View, here: Item, scope: Scope) -> bool:
+    """Tell whether a predicate holds that is a position if it is a number."""
+    found = _items(condition, view, here, scope)
+    if len(found) == 1 and not isinstance(found[0], bool | str) and not isinstance(found[0], NODES):
+        value = found[0]
+        if isinstance(value, int | float | Decimal):
+            return bool(value == number)
+    return effective(found, view)
+
+
+def _filtered(condition: Filter, view: View, here: Item, scope: Scope) -> list[Item]:
+    return _filter(_items(condition.source, view, here, scope), condition.predicate, view, scope)
 
 
 # -- comparisons and logic
@@ -215,23 +190,34 @@ def _compare(condition: Compare, view: View, here: Item, scope: Scope) -> bool |
             return False
         right = _atoms(condition.right, view, here, scope)
         if len(left) == 1 and len(right) == 1:
-            return compare_general(sign, left[0], right[0])
-        return _compare_many(sign, left, right)
-    one = _one(condition.left, view, here, scope)
-    if one is None:
+            return _general(sign, left[0], right[0], view)
+        return _compare_many(sign, left, right, view)
+    left_one = _one(condition.left, view, here, scope)
+    if left_one is None:
         return None
-    other = _one(condition.right, view, here, scope)
-    if other is None:
+    right_one = _one(condition.right, view, here, scope)
+    if right_one is None:
         return None
-    return compare_values(sign, one, other)
+    if is_native(left_one) and is_native(right_one):
+        return compare_values(sign, left_one, right_one)
+    values = to_engine([left_one, right_one])
+    return bool(engine(view.calculator.compare_values, sign, *values))
 
 
-def _compare_many(sign: str, left: list[Atomic], right: list[Atomic]) -> bool:
+def _general(sign: str, left: Atomic, right: Atomic, view: View) -> bool:
+    if is_native(left) and is_native(right):
+        return compare_general(sign, left, right)
+    values = to_engine([left, right])
+    return bool(engine(view.calculator.compare_general, sign, *values))
+
+
+def _compare_many(sign: str, left: list[Atomic], right: list[Atomic], view: View) -> bool:
     answer = failed = False
-    for one in left:
+    view.step(len(left) * len(right))
+    for one_value in left:
         for other in right:
             try:
-                if compare_general(sign, one, other):
+                if _general(sign, one_value, other, view):
                     answer = True
             except ConditionError:
                 failed = True
@@ -260,9 +246,12 @@ def _sequence(condition: Sequence, view: View, here: Item, scope: Scope) -> list
     return [item for part in condition.parts for item in _items(part, view, here, scope)]
 
 
-def _each(source: list[Item], variable: str, body: Callable[[Scope], Any], scope: Scope) -> list[Any]:
+def _each(
+    source: list[Item], variable: str, body: Callable[[Scope], Any], scope: Scope, view: View
+) -> list[Any]:
     """Evaluate the body once for each item; an error among several is for the engine to judge."""
     results = []
+    view.step(len(source))
     for item in source:
         try:
             results.append(body({**scope, variable: item}))
@@ -276,7 +265,7 @@ def _each(source: list[Item], variable: str, body: Callable[[Scope], Any], scope
 def _for(condition: For, view: View, here: Item, scope: Scope) -> list[Item]:
     source = _items(condition.source, view, here, scope)
     results = _each(
-        source, condition.variable, lambda inner: _items(condition.body, view, here, inner), scope
+        source, condition.variable, lambda inner: _items(condition.body, view, here, inner), scope, view
     )
     return [item for result in results for item in result]
 
@@ -284,7 +273,7 @@ def _for(condition: For, view: View, here: Item, scope: Scope) -> list[Item]:
 def _quantified(condition: Quantified, view: View, here: Item, scope: Scope) -> list[Item]:
     source = _items(condition.source, view, here, scope)
     answers = _each(
-        source, condition.variable, lambda inner: _truth(condition.condition, view, here, inner), scope
+        source, condition.variable, lambda inner: _truth(condition.condition, view, here, inner), scope, view
     )
     return [all(answers) if condition.universal else any(answers)]
 
@@ -297,10 +286,12 @@ def _property(condition: Property, view: View, here: Item, scope: Scope) -> list
     try:
         value = view.properties[condition.name]
     except KeyError:
-        raise ConditionError("XPDY0002") from None
+        if condition.default is None:
+            raise ConditionError("XPDY0002") from None
+        return _items(condition.default, view, view, {})
     if isinstance(value, str):
         return [str(value)]
-    if isinstance(value, bool | int | float | Decimal):
+    if type(value) in (bool, int, float, Decimal):
         return [value]
     raise Undecided
 
@@ -311,251 +302,30 @@ def _opaque(condition: Opaque, view: View, here: Item, scope: Scope) -> list[Ite
 
 def _arithmetic(condition: Arithmetic, view: View, here: Item, scope: Scope) -> list[Item]:
     left = _one(condition.left, view, here, scope)
-    if condition.operator == "neg":
-        if left is None:
-            return []
-        return [-_number(left)]
     if left is None:
         return []
-    one = _number(left)
+    if type(left) is Untyped:
+        left = cast_double(left)
+    if condition.operator == "neg":
+        return from_engine([engine(view.calculator.negative, left)])
     right = _one(condition.right, view, here, scope)
     if right is None:
         return []
-    other = _number(right)
-    if isinstance(one, float) or isinstance(other, float):
-        one, other = cast_double(one), cast_double(other)
-    elif isinstance(one, Decimal) or isinstance(other, Decimal):
-        one, other = Decimal(one), Decimal(other)
-    try:
-        if condition.operator == "+":
-            return [one + other]  # type: ignore[operator]
-        if condition.operator == "-":
-            return [one - other]  # type: ignore[operator]
-        if condition.operator == "*":
-            return [one * other]  # type: ignore[operator]
-    except ArithmeticError:
-        raise Undecided from None
-    raise Undecided
-
-
-def _number(value: Atomic) -> int | Decimal | float:
-    if isinstance(value, Untyped):
-        return cast_double(value)
-    if isinstance(value, str | bool):
-        raise ConditionError("XPTY0004")
-    return value
-
-
-# -- functions
-
-
-def _string_argument(argument: Condition, view: View, here: Item, scope: Scope) -> str:
-    """Return fn:string of an argument: of a node or value of any type; none is the empty string."""
-    value = _one(argument, view, here, scope)
-    if isinstance(value, float):
-        raise Undecided  # the form of a double is the engine's matter
-    return "" if value is None else string_of(value)
-
-
-def _not(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [not _truth(call.arguments[0], view, here, scope)]
-
-
-def _boolean(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [_truth(call.arguments[0], view, here, scope)]
-
-
-def _exists(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [bool(_items(call.arguments[0], view, here, scope))]
-
-
-def _empty(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [not _items(call.arguments[0], view, here, scope)]
-
-
-def _count(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [len(_items(call.arguments[0], view, here, scope))]
-
-
-def _numbers(call: Call, view: View, here: Item, scope: Scope) -> list[float]:
-    """Return the argument of an aggregate, if all its values are untyped: those are doubles."""
-    values = _atoms(call.arguments[0], view, here, scope)
-    if not all(isinstance(value, Untyped) for value in values):
-        raise Undecided
-    return [cast_double(value) for value in values]
-
-
-def _sum(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    numbers = _numbers(call, view, here, scope)
-    total = 0.0
-    for number in numbers:
-        total += number
-    return [total if numbers else 0]
-
-
-def _extreme_of(choose: Callable[[list[float]], float]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        numbers = _numbers(call, view, here, scope)
-        if any(math.isnan(number) for number in numbers):
-            return [math.nan]
-        return [choose(numbers)] if numbers else []
-
-    return evaluate
-
-
-def _string(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return [_string_argument(call.arguments[0], view, here, scope)]
-
-
-def _data(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return list(_atoms(call.arguments[0], view, here, scope))
-
-
-def _to_number(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    value = _one(call.arguments[0], view, here, scope)
-    try:
-        return [math.nan if value is None else cast_double(value)]
-    except ConditionError:
-        return [math.nan]
-
-
-def _texts(call: Call, view: View, here: Item, scope: Scope) -> list[str]:
-    return [_text(argument, view, here, scope) or "" for argument in call.arguments]
-
-
-def _test_of(test: Callable[[str, str], bool]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        text, part = _texts(call, view, here, scope)
-        return [test(text, part)]
-
-    return evaluate
-
-
-def _map_of(change: Callable[[str], Item]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        return [change(_texts(call, view, here, scope)[0])]
-
-    return evaluate
-
-
-def _evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    """Evaluate for the sake of an error."""
-    _items(call.arguments[0], view, here, scope)
-    return [True]
-
-
-def _union(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    nodes: list[Node] = []
-    for argument in call.arguments:
-        nodes.extend(_items(argument, view, here, scope))  # type: ignore[arg-type]
-    return _in_order(nodes, view)  # type: ignore[return-value]
-
-
-def _match(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    text = _text(call.arguments[0], view, here, scope) or ""
-    pattern, flags = (*_texts_of(call.arguments[1:]), "")[:2]
-    try:
-        return [compile_pattern(pattern, flags, view.meter, text).search(text, view.meter)]
-    except QueryError as error:
-        raise ConditionError(error.code) from None
-
-
-def _texts_of(literals: tuple[Condition, ...]) -> list[str]:
-    return [literal.value for literal in literals if isinstance(literal, Literal)]  # type: ignore[misc]
-
-
-def _concat(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return ["".join(_string_argument(argument, view, here, scope) for argument in call.arguments)]
-
-
-def _cast_of(cast: Callable[[Atomic], Atomic]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        value = _one(call.arguments[0], view, here, scope)
-        return [] if value is None else [cast(value)]
-
-    return evaluate
-
-
-def _cast_string(value: Atomic) -> str:
-    if isinstance(value, float):
-        raise Undecided
-    return string_of(value)
-
-
-def _name_of(part: Callable[[etree.QName], str]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        items = _items(call.arguments[0], view, here, scope)
-        if len(items) > 1 or (items and not isinstance(items[0], _NODES)):
-            raise ConditionError("XPTY0004")
-        if not items or isinstance(items[0], View | TextNode):
-            return [""]
-        item = items[0]
-        name = item.name if isinstance(item, Attribute) else item.tag  # type: ignore[union-attr]
-        return [part(etree.QName(name))]
-
-    return evaluate
-
-
-def _substring_before(text: str, part: str) -> str:
-    return text.partition(part)[0] if part and part in text else ""
-
-
-def _substring_after(text: str, part: str) -> str:
-    return text.partition(part)[2] if part in text else ""
-
-
-def _split_of(split: Callable[[str, str], str]) -> Callable[[Call, View, Item, Scope], list[Item]]:
-    def evaluate(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-        text, part = _texts(call, view, here, scope)
-        if not part:
-            return ["" if split is _substring_before else text]
-        return [split(text, part)]
-
-    return evaluate
-
-
-_SPACES: Final = re.compile(r"[ \t\r\n]+")
-
-FUNCTIONS: Final[dict[str, tuple[int, Callable[[Call, View, Item, Scope], list[Item]]]]] = {
-    "not": (1, _not),
-    "boolean": (1, _boolean),
-    "exists": (1, _exists),
-    "empty": (1, _empty),
-    "count": (1, _count),
-    "sum": (1, _sum),
-    "min": (1, _extreme_of(min)),
-    "max": (1, _extreme_of(max)),
-    "string": (1, _string),
-    "data": (1, _data),
-    "number": (1, _to_number),
-    "true": (0, lambda call, view, here, scope: [True]),
-    "false": (0, lambda call, view, here, scope: [False]),
-    "contains": (2, _test_of(lambda text, part: part in text)),
-    "starts-with": (2, _test_of(str.startswith)),
-    "ends-with": (2, _test_of(str.endswith)),
-    "substring-before": (2, _split_of(_substring_before)),
-    "substring-after": (2, _split_of(_substring_after)),
-    "string-length": (1, _map_of(len)),
-    "normalize-space": (1, _map_of(lambda text: _SPACES.sub(" ", text).strip(" "))),
-    "upper-case": (1, _map_of(str.upper)),
-    "lower-case": (1, _map_of(str.lower)),
-    "concat": (-1, _concat),
-    "matches": (-1, _match),
-    "union": (-1, _union),
-    "evaluate": (1, _evaluate),
-    "local-name": (1, _name_of(lambda name: name.localname)),
-    "namespace-uri": (1, _name_of(lambda name: name.namespace or "")),
-    "xs:double": (1, _cast_of(cast_double)),
-    "xs:decimal": (1, _cast_of(cast_decimal)),
-    "xs:integer": (1, _cast_of(cast_integer)),
-    "xs:boolean": (1, _cast_of(cast_boolean)),
-    "xs:string": (1, _cast_of(_cast_string)),
-}
-"""The functions that conditions may call: how many arguments (-1: any), and how they are evaluated."""
-
-
-def _call(call: Call, view: View, here: Item, scope: Scope) -> list[Item]:
-    return FUNCTIONS[call.name][1](call, view, here, scope)
+    if type(right) is Untyped:
+        right = cast_double(right)
+    return from_engine([engine(view.calculator.calculate, condition.operator, left, right)])
+
+
+def _call(condition: Call, view: View, here: Item, scope: Scope) -> list[Item]:
+    name = condition.name
+    arguments = condition.arguments
+    if name == "not":  # the effective boolean value of a comparison needs no list
+        return [not _truth(arguments[0], view, here, scope)]
+    if name == "position":
+        return [scope[_POSITION]]
+    if name == "last":
+        return [scope[_LAST]]
+    return call(condition, [_items(argument, view, here, scope) for argument in arguments], view)
 
 
 _EVALUATORS: Final[dict[type, Callable[[Any, View, Item, Scope], list[Item]]]] = {
@@ -563,6 +333,7 @@ _EVALUATORS: Final[dict[type, Callable[[Any, View, Item, Scope], list[Item]]]] =
     Arithmetic: _arithmetic,
     Call: _call,
     Compare: _compare_items,
+    Filter: _filtered,
     For: _for,
     If: _if,
     Literal: _literal,

@@ -18,6 +18,7 @@ would do, the engine is asked.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ from clacks.common.errors import QueryError
 from clacks.common.event_document import EVENTS_NS
 from clacks.common.xmltext import read_document
 from clacks.filters.access import Access, Fact, access, possible_children
+from clacks.filters.entry import Entry
 from clacks.filters.evaluate import Undecided, holds
-from clacks.filters.postings import Entry, Slot
+from clacks.filters.postings import Slot
 from clacks.filters.trie import PathTrie
 from clacks.filters.values import ConditionError
 from clacks.filters.view import View
@@ -42,6 +44,7 @@ from clacks.xquery.conditions import Condition, NameTest, Opaque, is_exact, part
 __all__ = ["Explanation", "FilterIndex", "Statistics", "event_kinds"]
 
 _ROOT: Final = NameTest(EVENTS_NS, "Event")
+_NOTHING: Final = Slot()
 _REMEMBERED: Final = 512  # queries kept compiled for irregular events
 
 
@@ -129,6 +132,7 @@ class FilterIndex:
         self._paths = PathTrie()
         self._properties: dict[str, Slot] = {}
         self._always: dict[Entry, None] = {}
+        self._serials = itertools.count()
         self._compiled: OrderedDict[str, Query] = OrderedDict()
 
     def __len__(self) -> int:
@@ -151,11 +155,10 @@ class FilterIndex:
             self.remove(key)
         entry = self._entries.get(identity)
         if entry is None:
-            found = access(condition)
-            if not exact:
-                found = Access(found.facts)
+            found = self._choose(access(condition), exact)
             entry = Entry(
                 identity,
+                next(self._serials),
                 compiled.text,
                 found,
                 condition=condition if exact and not found.decides else None,
@@ -165,7 +168,7 @@ class FilterIndex:
             self._store(entry)
             self.statistics.distinct += 1
             self.statistics.exact += exact
-        entry.keys = (*entry.keys, key)
+        entry.join(key)
         self._by_key[key] = entry
         self.statistics.filters += 1
 
@@ -177,8 +180,7 @@ class FilterIndex:
         """
         entry = self._by_key.pop(key)
         self.statistics.filters -= 1
-        entry.keys = tuple(other for other in entry.keys if other != key)
-        if not entry.keys:
+        if entry.leave(key):
             del self._entries[entry.identity]
             self._unstore(entry)
             self.statistics.distinct -= 1
@@ -202,35 +204,24 @@ class FilterIndex:
         among: set[Entry] = set()  # woken by a path with several nodes
         doubtful: set[Entry] = set()
         for slot, nodes in self._paths.walk(view):
-            several = len(nodes) > 1
-            wake = among.add if several else alone.add
-            if slot.present:
-                slot.wake_present(wake)
-            if slot.reads_values:
-                values = [view.value(node) for node in nodes]
-                for value in values:
-                    slot.wake_text(value, wake)
-                if slot.reads_numbers:
-                    numbers: set[Entry] = set()
-                    regular = min([slot.wake_number(value, numbers.add) for value in values])
-                    (doubtful if several and not regular else among if several else alone).update(numbers)
+            slot.wake(nodes, alone, among, doubtful)
         if self._properties and variables:
             for name, given in variables.items():
                 property_slot = self._properties.get(name)
                 if property_slot is not None and isinstance(given, str):
-                    property_slot.wake_text(given, alone.add)
+                    property_slot.wake_texts({given}, alone)
         return self._judge(view, alone, among, doubtful)
 
     def _judge(self, view: View, alone: set[Entry], among: set[Entry], doubtful: set[Entry]) -> set[Hashable]:
         matched: set[Hashable] = set()
         checked = doubtful
         for entry in alone:
-            if entry.access.decides:
+            if entry.decides:
                 matched.update(entry.keys)
             else:
                 checked.add(entry)
         for entry in among:
-            if entry.access.decides and not entry.single:
+            if entry.decides and not entry.single:
                 matched.update(entry.keys)
             else:
                 checked.add(entry)
@@ -259,11 +250,29 @@ class FilterIndex:
             text=entry.text,
             exactness=exactness,
             facts=tuple(sorted(map(_sentence, facts or ()))),
-            decides=entry.access.decides,
+            decides=entry.decides,
             kinds=possible_children(entry.access, _ROOT),
             unknown=tuple(dict.fromkeys(_unknown(condition))),
             shared=len(entry.keys),
         )
+
+    def _choose(self, found: Access, exact: bool) -> Access:
+        """Return the facts under which to store a filter: of those that are necessary, the rarest now."""
+        if found.facts is None or (exact and found.decides):
+            return found
+        best = found.facts
+        if found.others:
+            best = min((best, *found.others), key=self._load)
+        return Access(best)
+
+    def _load(self, facts: frozenset[Fact]) -> float:
+        load = 0.0
+        for fact in facts:
+            slot = (
+                self._properties.get(fact.path) if isinstance(fact.path, str) else self._paths.find(fact.path)
+            )
+            load += (slot or _NOTHING).load(fact)
+        return load
 
     def _store(self, entry: Entry) -> None:
         facts = entry.access.facts
@@ -380,6 +389,8 @@ def _sentence(fact: Fact) -> str:
         )
     if fact.kind == "present":
         return f"{where} is there"
+    if isinstance(fact.value, tuple):
+        return f"{where} from {fact.value[0]:.9g} to {fact.value[1]:.9g}"
     value = f"'{fact.value}'" if isinstance(fact.value, str) else f"{fact.value:g}"
     return f"{where} {fact.kind} {value}"
 

@@ -1,321 +1,195 @@
 """Which filters a value wakes: the postings of one path.
 
-A `Slot` stands for one path (or one property of the message) and holds, for every kind of fact, a structure
-whose search does not grow with the number of filters: hash tables for equality, sorted thresholds for ranges,
-hash tables by length for beginnings and ends, by three characters for parts.
+A `Slot` stands for one path (or one property of the message) and holds, for every kind of fact, a table whose
+search does not grow with the number of filters: hash tables for equality, sorted thresholds for ranges, a tree
+of intervals for bands, hash tables by length for beginnings and ends, by pieces for parts.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Sequence
 from typing import Final
 
-from clacks.filters.access import Access, Fact
+from clacks.filters.access import Fact
+from clacks.filters.entry import Entry
+from clacks.filters.tables import Bands, Beginnings, Ends, Parts, Table, Thresholds
 from clacks.filters.values import to_double
+from clacks.filters.view import Node, node_texts
 
-__all__ = ["Entry", "Slot"]
+__all__ = ["Slot"]
 
-_GRAM: Final = 3
-
-
-class Entry:
-    """One distinct query in the index and the keys that asked for it.
-
-    Attributes:
-        keys: The keys; usually one.
-        text: The text of the query.
-        access: How it is found and whether that decides.
-        single: Whether what decides needs a path with one node at most.
-        condition: What is evaluated when the facts do not decide; None if they do.
-        query: The compiled query, if the engine is needed every time; else None.
-    """
-
-    __slots__ = ("access", "condition", "failed", "identity", "keys", "query", "single", "text")
-
-    def __init__(
-        self,
-        identity: Hashable,
-        text: str,
-        access: Access,
-        condition: object | None,
-        query: object | None,
-    ) -> None:
-        self.identity = identity
-        self.keys: tuple[Hashable, ...] = ()
-        self.text = text
-        self.access = access
-        self.condition = condition
-        self.query = query
-        self.single = any(fact.single for fact in access.facts or ())
-        self.failed = False
-
-    @property
-    def decided(self) -> bool:
-        """Whether the facts decide, on regular events."""
-        return self.access.decides
-
-
-class _Table:
-    """Entries by a hashable value; a lone entry is kept without a list around it."""
-
-    __slots__ = ("rows",)
-
-    def __init__(self) -> None:
-        self.rows: dict[object, Entry | list[Entry]] = {}
-
-    def add(self, value: object, entry: Entry) -> None:
-        old = self.rows.get(value)
-        if old is None:
-            self.rows[value] = entry
-        elif isinstance(old, list):
-            old.append(entry)
-        else:
-            self.rows[value] = [old, entry]
-
-    def remove(self, value: object, entry: Entry) -> None:
-        old = self.rows[value]
-        if isinstance(old, list):
-            old.remove(entry)
-            if len(old) == 1:
-                self.rows[value] = old[0]
-        else:
-            del self.rows[value]
-
-    def find(self, value: object, wake: Callable[[Entry], None]) -> None:
-        found = self.rows.get(value)
-        if found is None:
-            return
-        if isinstance(found, list):
-            for entry in found:
-                wake(entry)
-        else:
-            wake(found)
-
-
-class _Thresholds:
-    """Entries by a threshold, sorted, so that those on one side of a value are a slice."""
-
-    __slots__ = ("_order", "entries", "marks")
-
-    def __init__(self) -> None:
-        self.marks: list[float] = []
-        self.entries: list[Entry] = []
-
-    def add(self, mark: float, entry: Entry) -> None:
-        place = bisect_right(self.marks, mark)
-        self.marks.insert(place, mark)
-        self.entries.insert(place, entry)
-
-    def remove(self, mark: float, entry: Entry) -> None:
-        place = bisect_left(self.marks, mark)
-        while self.entries[place] is not entry:
-            place += 1
-        del self.marks[place]
-        del self.entries[place]
-
-    def below(self, value: float, inclusive: bool) -> list[Entry]:
-        return self.entries[: (bisect_right if inclusive else bisect_left)(self.marks, value)]
-
-    def above(self, value: float, inclusive: bool) -> list[Entry]:
-        return self.entries[(bisect_left if inclusive else bisect_right)(self.marks, value) :]
-
-
-class _Lengths:
-    """Entries by a text that is compared with a piece of the value that is as long."""
-
-    __slots__ = ("counts", "lengths", "table")
-
-    def __init__(self) -> None:
-        self.table = _Table()
-        self.counts: dict[int, int] = {}
-        self.lengths: list[int] = []
-
-    def add(self, text: str, entry: Entry) -> None:
-        self.table.add(text, entry)
-        size = len(text)
-        if size not in self.counts:
-            insort(self.lengths, size)
-        self.counts[size] = self.counts.get(size, 0) + 1
-
-    def remove(self, text: str, entry: Entry) -> None:
-        self.table.remove(text, entry)
-        size = len(text)
-        self.counts[size] -= 1
-        if not self.counts[size]:
-            del self.counts[size]
-            self.lengths.remove(size)
-
-
-class _Parts:
-    """Entries by a text that occurs in the value: found by its first three characters, then compared."""
-
-    __slots__ = ("grams",)
-
-    def __init__(self) -> None:
-        self.grams: dict[str, dict[str, list[Entry]]] = {}
-
-    def add(self, text: str, entry: Entry) -> None:
-        self.grams.setdefault(text[:_GRAM], {}).setdefault(text, []).append(entry)
-
-    def remove(self, text: str, entry: Entry) -> None:
-        texts = self.grams[text[:_GRAM]]
-        texts[text].remove(entry)
-        if not texts[text]:
-            del texts[text]
-            if not texts:
-                del self.grams[text[:_GRAM]]
-
-    def find(self, value: str, wake: Callable[[Entry], None]) -> None:
-        grams = self.grams
-        seen = {value[at : at + size] for size in range(1, _GRAM + 1) for at in range(len(value) - size + 1)}
-        if len(grams) < len(seen):
-            hits: Iterator[str] = (gram for gram in grams if gram in seen)
-        else:
-            hits = (gram for gram in seen if gram in grams)
-        for gram in hits:
-            for text, entries in grams[gram].items():
-                if text in value:
-                    for entry in entries:
-                        wake(entry)
-
-
-_RANGES: Final = ("<", "<=", ">", ">=")
+_OFTEN: Final = 64
+"""What a fact that is only a path costs at least, counted in entries of an equality: it holds so often."""
 
 
 class Slot:
-    """All facts about one path.
+    """All facts about one path."""
 
-    `wake` calls back with every entry for which a fact about these values holds; the values are the string
-    values of the nodes found.
-    """
-
-    __slots__ = ("contains", "ends", "equal", "number", "present", "ranges", "starts")
+    __slots__ = (
+        "_bands",
+        "_contains",
+        "_ends",
+        "_equal",
+        "_number",
+        "_present",
+        "_ranges",
+        "_starts",
+        "reads_numbers",
+        "reads_values",
+    )
 
     def __init__(self) -> None:
-        self.present: dict[Entry, None] = {}
-        self.equal: _Table | None = None
-        self.number: _Table | None = None
-        self.ranges: dict[str, _Thresholds] = {}
-        self.starts: _Lengths | None = None
-        self.ends: _Lengths | None = None
-        self.contains: _Parts | None = None
+        self.reads_values = False
+        """Whether anything beyond presence is asked here."""
+        self.reads_numbers = False
+        """Whether values are compared as numbers here."""
+        self._present: dict[Entry, None] = {}
+        self._equal: Table[str] | None = None
+        self._number: Table[float] | None = None
+        self._ranges: dict[str, Thresholds[float]] = {}
+        self._bands: Bands | None = None
+        self._starts: Beginnings | None = None
+        self._ends: Ends | None = None
+        self._contains: Parts | None = None
 
     @property
     def empty(self) -> bool:
         """Whether no fact is left."""
-        tables = (self.equal, self.number)
-        lengths = (self.starts, self.ends)
-        return not (
-            self.present
-            or any(table is not None and table.rows for table in tables)
-            or any(thresholds.marks for thresholds in self.ranges.values())
-            or any(length is not None and length.counts for length in lengths)
-            or (self.contains is not None and self.contains.grams)
-        )
-
-    @property
-    def reads_values(self) -> bool:
-        """Whether anything beyond presence is asked here."""
-        return not (
-            self.equal is None
-            and self.number is None
-            and not self.ranges
-            and self.starts is None
-            and self.ends is None
-            and self.contains is None
-        )
+        return not (self._present or self.reads_values)
 
     def add(self, fact: Fact, entry: Entry) -> None:
         """Wake ``entry`` whenever ``fact`` holds."""
         kind, value = fact.kind, fact.value
-        if kind == "present":
-            self.present[entry] = None
-        elif isinstance(value, float):
-            if kind == "=":
-                if self.number is None:
-                    self.number = _Table()
-                self.number.add(value, entry)
-            else:
-                if kind not in self.ranges:
-                    self.ranges[kind] = _Thresholds()
-                self.ranges[kind].add(value, entry)
+        if isinstance(value, str):
+            self._text_table(kind).add(value, entry)
+        elif isinstance(value, tuple):
+            self._bands = self._bands or Bands()
+            self._bands.add(*value, entry)
+        elif value is None:
+            self._present[entry] = None
         elif kind == "=":
-            if self.equal is None:
-                self.equal = _Table()
-            self.equal.add(value, entry)
-        elif isinstance(value, str):
-            if kind == "contains":
-                if self.contains is None:
-                    self.contains = _Parts()
-                self.contains.add(value, entry)
-            elif kind == "starts-with":
-                if self.starts is None:
-                    self.starts = _Lengths()
-                self.starts.add(value, entry)
-            else:
-                if self.ends is None:
-                    self.ends = _Lengths()
-                self.ends.add(value, entry)
+            self._number = self._number or Table()
+            self._number.add(value, entry)
+        else:
+            self._ranges.setdefault(kind, Thresholds()).add(value, entry)
+        self._reads()
+
+    def _text_table(self, kind: str) -> Table[str] | Beginnings | Parts:
+        if kind == "=":
+            self._equal = self._equal or Table()
+            return self._equal
+        if kind == "starts-with":
+            self._starts = self._starts or Beginnings()
+            return self._starts
+        if kind == "ends-with":
+            self._ends = self._ends or Ends()
+            return self._ends
+        self._contains = self._contains or Parts()
+        return self._contains
 
     def remove(self, fact: Fact, entry: Entry) -> None:
         """Undo `add`."""
         kind, value = fact.kind, fact.value
-        if kind == "present":
-            del self.present[entry]
-        elif isinstance(value, float):
-            if kind == "=" and self.number is not None:
-                self.number.remove(value, entry)
+        if isinstance(value, str):
+            self._text_table(kind).remove(value, entry)
+        elif isinstance(value, tuple):
+            assert self._bands is not None
+            self._bands.remove(*value, entry)
+            if not self._bands.size:
+                self._bands = None
+        elif value is None:
+            del self._present[entry]
+        elif kind == "=":
+            assert self._number is not None
+            self._number.remove(value, entry)
+            if not self._number.rows:
+                self._number = None
+        else:
+            self._ranges[kind].remove(value, entry)
+            if not self._ranges[kind].marks:
+                del self._ranges[kind]
+        if isinstance(value, str):
+            self._drop_empty_text_tables()
+        self._reads()
+
+    def _drop_empty_text_tables(self) -> None:
+        if self._equal is not None and not self._equal.rows:
+            self._equal = None
+        if self._starts is not None and not self._starts.table.rows:
+            self._starts = None
+        if self._ends is not None and not self._ends.table.rows:
+            self._ends = None
+        if self._contains is not None and not self._contains.table.rows:
+            self._contains = None
+
+    def _reads(self) -> None:
+        self.reads_numbers = bool(self._number or self._ranges or self._bands)
+        self.reads_values = bool(
+            self.reads_numbers or self._equal or self._starts or self._ends or self._contains
+        )
+
+    def load(self, fact: Fact) -> float:
+        """Estimate how many entries are looked at because of this fact, if one more is stored under it.
+
+        The unit is an entry found by an equality. It need not be right, only put the rare before the
+        frequent: that of two conditions which are both necessary the better one finds the filter.
+        """
+        kind, value = fact.kind, fact.value
+        if isinstance(value, tuple):
+            return 4 + (self._bands.size / 8 if self._bands else 0)
+        if value is None:
+            return _OFTEN + 4 * len(self._present)
+        if isinstance(value, float):
+            if kind == "=":
+                return 1 + (self._number.count(value) if self._number else 0)
+            return 8 + (len(self._ranges[kind].marks) / 2 if kind in self._ranges else 0)
+        if kind == "=":
+            return 1 + (self._equal.count(value) if self._equal else 0)
+        table = {"starts-with": self._starts, "ends-with": self._ends}.get(kind, self._contains)
+        return (4 if kind == "contains" else 2) + (table.table.count(value) if table else 0)
+
+    def wake(self, nodes: Sequence[Node], alone: set[Entry], among: set[Entry], doubtful: set[Entry]) -> None:
+        """Collect the entries of which a fact holds at these nodes, which are all that the path finds.
+
+        ``alone`` takes them if it is one node. If there are several, ``among`` does, or ``doubtful`` where
+        numbers are wanted and one of the values is none: then it matters how far an engine looks.
+        """
+        several = len(nodes) > 1
+        found = among if several else alone
+        if self._present:
+            found.update(self._present)
+        if self.reads_values:
+            values = node_texts(nodes)
+            self.wake_texts(values, found)
+            if self.reads_numbers:
+                self._wake_numbers(values, found, doubtful)
+
+    def wake_texts(self, values: set[str], found: set[Entry]) -> None:
+        """Collect the entries that compare one of these values as text."""
+        if self._equal is not None:
+            self._equal.find(values, found)
+        if self._starts is not None:
+            self._starts.find(values, found)
+        if self._ends is not None:
+            self._ends.find(values, found)
+        if self._contains is not None:
+            self._contains.find(values, found)
+
+    def _wake_numbers(self, values: set[str], found: set[Entry], doubtful: set[Entry]) -> None:
+        read = [to_double(value) for value in values]
+        numbers = [number for number in read if number is not None and number == number]  # NaN equals nothing
+        if not numbers:
+            return
+        if None in read:
+            found = doubtful
+        if self._number is not None:
+            self._number.find(set(numbers), found)
+        least, most = min(numbers), max(numbers)
+        for kind, thresholds in self._ranges.items():
+            # "value < mark" wakes the marks above the least value, and so on.
+            if kind[0] == "<":
+                found.update(thresholds.above(least, inclusive=kind == "<="))
             else:
-                self.ranges[kind].remove(value, entry)
-        elif isinstance(value, str):
-            holder = {"=": self.equal, "contains": self.contains, "starts-with": self.starts}.get(
-                kind, self.ends
-            )
-            if holder is not None:
-                holder.remove(value, entry)
-
-    def wake_present(self, wake: Callable[[Entry], None]) -> None:
-        """Wake the entries that only want a node here."""
-        for entry in self.present:
-            wake(entry)
-
-    def wake_text(self, value: str, wake: Callable[[Entry], None]) -> None:
-        """Wake the entries that compare this value as text."""
-        if self.equal is not None:
-            self.equal.find(value, wake)
-        if self.starts is not None:
-            for size in self.starts.lengths:
-                if size > len(value):
-                    break
-                self.starts.table.find(value[:size], wake)
-        if self.ends is not None:
-            for size in self.ends.lengths:
-                if size > len(value):
-                    break
-                self.ends.table.find(value[-size:], wake)
-        if self.contains is not None:
-            self.contains.find(value, wake)
-
-    @property
-    def reads_numbers(self) -> bool:
-        """Whether values are compared as numbers here."""
-        return self.number is not None or bool(self.ranges)
-
-    def wake_number(self, value: str, wake: Callable[[Entry], None]) -> bool:
-        """Wake the entries that compare this value as a number; tell whether it is one."""
-        number = to_double(value)
-        if number is None:
-            return False
-        if number != number:  # NaN compares false with everything
-            return True
-        if self.number is not None:
-            self.number.find(number, wake)
-        for kind in _RANGES:
-            thresholds = self.ranges.get(kind)
-            if thresholds is not None:
-                # "value < mark" wakes the marks above the value, and so on.
-                side = thresholds.above if kind in ("<", "<=") else thresholds.below
-                for entry in side(number, inclusive=kind.endswith("=")):
-                    wake(entry)
-        return True
+                found.update(thresholds.below(most, inclusive=kind == ">="))
+        if self._bands is not None:
+            self._bands.find(least, most, found)

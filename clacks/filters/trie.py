@@ -1,54 +1,106 @@
 """The paths that filters speak of, as one tree, and the walk that finds their nodes in an event.
 
 All paths begin at the document node and share their beginnings, so an event is walked once whatever the
-number of filters. Steps by exact name are looked up; wildcards and descendants are tried one by one, of which
-there are as many as different steps in the queries, not as many as queries.
+number of filters. Steps to children and descendants by exact name are looked up; wildcards and other axes are
+tried one by one, of which there are as many as different steps in the queries, not as many as queries.
+
+Python touches each node only where there are few. Where a step starts from many or finds many, libxml2 is
+asked for the nodes of the whole path instead: by one compiled XPath for each name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 from lxml import etree
 
 from clacks.filters.access import AbsolutePath
 from clacks.filters.postings import Slot
 from clacks.filters.view import Node, View, axis_nodes
-from clacks.xquery.conditions import NameTest
+from clacks.xquery.conditions import ANY, NameTest
 
 __all__ = ["PathTrie"]
 
 _FEW: Final = 8  # so many names lxml filters faster than a dictionary asked for every child
+_LISTS: Final = 3  # so many names are quicker listed one by one than told apart
+_MANY: Final = 8  # from so many nodes on it pays to ask libxml2
+_NAMES: Final = 16  # so many names are asked for one by one
+
+
+_DIRECT: Final = frozenset(("child", "descendant"))
 
 
 class _Branch:
     """One place in the tree of paths: what is asked there, and the steps that lead on."""
 
-    __slots__ = ("children", "others", "slot", "tags")
+    __slots__ = ("_find", "below", "children", "direct", "others", "path", "slot")
 
-    def __init__(self) -> None:
+    def __init__(self, path: AbsolutePath) -> None:
+        self.path = path
+        self.direct = all(axis in _DIRECT and isinstance(test, NameTest) for axis, test in path)
+        """Whether the path leads to elements and only inwards: then libxml2 finds what we would."""
         self.slot: Slot | None = None
         self.children: dict[str, _Branch] = {}
-        self.tags: tuple[str, ...] = ()
+        self.below: dict[str, _Branch] = {}
+        """Descendants by exact name."""
         self.others: dict[tuple[str, NameTest | str], _Branch] = {}
+        self._find: etree.XPath | None = None
+
+    def table(self, axis: str, test: NameTest | str) -> tuple[dict[object, _Branch], object]:
+        """Return the table of steps in which this one is, and its key there."""
+        if isinstance(test, NameTest) and test.exact:
+            if axis == "child":
+                return cast("dict[object, _Branch]", self.children), test.tag
+            if axis == "descendant":
+                return cast("dict[object, _Branch]", self.below), test.tag
+        return cast("dict[object, _Branch]", self.others), (axis, test)
 
     def step(self, axis: str, test: NameTest | str) -> _Branch:
         """Return the place one step further, made if it is not there."""
-        if axis == "child" and isinstance(test, NameTest) and test.exact:
-            branch = self.children.get(test.tag)
-            if branch is None:
-                branch = self.children[test.tag] = _Branch()
-                self.tags = tuple(self.children)
-            return branch
-        return self.others.setdefault((axis, test), _Branch())
+        table, key = self.table(axis, test)
+        branch = table.get(key)
+        if branch is None:
+            branch = table[key] = _Branch((*self.path, (axis, test)))
+        return branch
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is asked here or further on."""
+        return not (self.slot or self.children or self.below or self.others)
+
+    def find(self, root: etree._Element) -> list[Node]:
+        """Return the nodes of the whole path, which must be direct, by libxml2."""
+        if self._find is None:
+            self._find = _compile(self.path)
+        return cast("list[Node]", self._find(root))
+
+
+def _compile(path: AbsolutePath) -> etree.XPath:
+    steps, namespaces = [], {}
+    for number, (axis, test) in enumerate(path):
+        if number == 0:
+            # The context is the root element, which need not be at the top of its tree.
+            axis = "self" if axis == "child" else "descendant-or-self"
+        steps.append(f"{axis}::{_xpath_test(test, namespaces) if isinstance(test, NameTest) else test}")
+    return etree.XPath("/".join(steps), namespaces=namespaces, smart_strings=False)
+
+
+def _xpath_test(test: NameTest, namespaces: dict[str, str]) -> str:
+    if test.namespace == ANY:
+        return "*" if test.local == ANY else f"*[local-name() = '{test.local}']"
+    if not test.namespace:
+        return "*[namespace-uri() = '']" if test.local == ANY else test.local
+    prefix = f"n{len(namespaces)}"
+    namespaces[prefix] = test.namespace
+    return f"{prefix}:{test.local}"
 
 
 class PathTrie:
     """Slots by absolute path."""
 
     def __init__(self) -> None:
-        self._top = _Branch()
+        self._top = _Branch(())
 
     def slot(self, path: AbsolutePath) -> Slot:
         """Return the slot of a path, made if it is not there."""
@@ -59,6 +111,18 @@ class PathTrie:
             branch.slot = Slot()
         return branch.slot
 
+    def find(self, path: AbsolutePath) -> Slot | None:
+        """Return the slot of a path if it is there."""
+        branch: _Branch | None = self._top
+        for axis, test in path:
+            assert branch is not None
+            table, key = branch.table(axis, test)
+            branch = table.get(key)
+            if branch is None:
+                return None
+        assert branch is not None
+        return branch.slot
+
     def prune(self, path: AbsolutePath) -> None:
         """Forget a path whose slot is empty, and the places that only led there."""
         trail = [self._top]
@@ -67,49 +131,115 @@ class PathTrie:
         if trail[-1].slot is not None and trail[-1].slot.empty:
             trail[-1].slot = None
         for (axis, test), parent, branch in zip(reversed(path), reversed(trail[:-1]), reversed(trail[1:])):
-            if branch.slot is not None or branch.children or branch.others:
+            if not branch.empty:
                 break
-            if axis == "child" and isinstance(test, NameTest) and test.exact:
-                del parent.children[test.tag]
-                parent.tags = tuple(parent.children)
-            else:
-                del parent.others[axis, test]
+            table, key = parent.table(axis, test)
+            del table[key]
 
     def walk(self, view: View) -> Iterator[tuple[Slot, list[Node]]]:
         """Yield every slot for which the event has nodes, with all of them."""
-        root = view.root
-        branch = self._top.children.get(str(root.tag))
+        root, top = view.root, self._top
         work: list[tuple[_Branch, list[Node]]] = []
+        branch = top.children.get(str(root.tag))
         if branch is not None:
             work.append((branch, [root]))
-        if self._top.others:
-            _others(self._top, [view], work)
+        if top.below:
+            _descend(top, [view], root, work)
+        if top.others:
+            _others(top, [view], work)
         while work:
             branch, nodes = work.pop()
             if branch.slot is not None:
                 yield branch.slot, nodes
             if branch.children:
-                found: dict[str, list[Node]] = {}
-                children, tags = branch.children, branch.tags
-                for node in nodes:
-                    if not isinstance(node, etree._Element):
-                        continue  # a path that goes on from an attribute or text finds nothing
-                    for child in node.iterchildren(*tags) if len(tags) <= _FEW else node.iterchildren():
-                        tag = child.tag
-                        if tag in found:
-                            found[tag].append(child)
-                        elif tag in children:
-                            found[tag] = [child]
-                for tag, elements in found.items():
-                    work.append((children[tag], elements))
+                _children(branch, nodes, root, work)
+            if branch.below:
+                _descend(branch, nodes, root, work)
             if branch.others:
                 _others(branch, nodes, work)
 
 
+def _children(
+    place: _Branch, nodes: list[Node], root: etree._Element, work: list[tuple[_Branch, list[Node]]]
+) -> None:
+    children = place.children
+    if not isinstance(nodes[0], etree._Element):
+        return  # a path that goes on from an attribute or text finds nothing
+    if place.direct and len(nodes) > _MANY and len(children) <= _NAMES:
+        for branch in children.values():
+            hits = branch.find(root)
+            if hits:
+                work.append((branch, hits))
+        return
+    if len(nodes) == 1 and len(children) <= _LISTS:
+        parent = nodes[0]
+        for tag, branch in children.items():
+            hits = list(parent.iterchildren(tag))
+            if hits:
+                work.append((branch, cast("list[Node]", hits)))
+        return
+    found: dict[str, list[Node]] = {}
+    few = tuple(children) if len(children) <= _FEW else ()
+    for node in cast("list[etree._Element]", nodes):
+        for child in node.iterchildren(*few):
+            tag = cast(str, child.tag)
+            if tag in found:
+                found[tag].append(child)
+            elif tag in children:
+                found[tag] = [child]
+    for tag, elements in found.items():
+        work.append((children[tag], elements))
+
+
+def _descend(
+    place: _Branch, nodes: list[Node], root: etree._Element, work: list[tuple[_Branch, list[Node]]]
+) -> None:
+    below = place.below
+    if not isinstance(nodes[0], etree._Element | View):
+        return
+    ask = place.direct and len(below) <= _NAMES
+    found = None if ask and len(nodes) > _MANY else _few_below(below, nodes, 4 * _MANY if ask else -1)
+    if found is not None:
+        for tag, elements in found.items():
+            work.append((below[tag], list(elements)))
+        return
+    for branch in below.values():
+        hits = branch.find(root)
+        if hits:
+            work.append((branch, hits))
+
+
+def _few_below(below: dict[str, _Branch], nodes: list[Node], left: int) -> dict[str, dict[Node, None]] | None:
+    """Return the descendants by name; None if there are ``left`` or more: libxml2 had better be asked."""
+    found: dict[str, dict[Node, None]] = {}
+    tags = tuple(below) if len(below) <= _FEW else ("*",)
+    for node in cast("list[etree._Element | View]", nodes):
+        for element in node.root.iter(*tags) if isinstance(node, View) else node.iterdescendants(*tags):
+            tag = cast(str, element.tag)
+            if tag in found:
+                found[tag][element] = None  # once, though two of the nodes may have it below them
+            elif tag in below:
+                found[tag] = {element: None}
+            left -= 1
+            if not left:
+                return None
+    return found
+
+
 def _others(branch: _Branch, nodes: list[Node], work: list[tuple[_Branch, list[Node]]]) -> None:
     for (axis, test), target in branch.others.items():
-        found: dict[Node, None] = {}
-        for node in nodes:
-            found.update(dict.fromkeys(axis_nodes(node, axis, test)))
-        if found:
-            work.append((target, list(found)))
+        if len(nodes) == 1:
+            hits = _from_one(nodes[0], axis, test)
+        else:
+            found: dict[Node, None] = {}
+            for node in nodes:
+                found.update(dict.fromkeys(axis_nodes(node, axis, test)))
+            hits = list(found)
+        if hits:
+            work.append((target, hits))
+
+
+def _from_one(node: Node, axis: str, test: NameTest | str) -> list[Node]:
+    if isinstance(node, View) and axis.startswith("descendant") and isinstance(test, NameTest):
+        return cast("list[Node]", list(node.root.iter(test.tag)))  # all in C
+    return list(axis_nodes(node, axis, test))

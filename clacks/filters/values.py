@@ -1,8 +1,11 @@
 """Atomic values as conditions see them: the types of an event without a schema, and how they compare.
 
-What comes out of an element or attribute is `Untyped`; constants are str, int, Decimal, float and bool. The
-rules are those of XPath 3.1: 3.7.1 (value comparisons), 3.7.2 (general comparisons), 2.4.3 (effective boolean
-value), and the casting tables of XPath Functions and Operators 3.1, chapter 19.
+What comes out of an element or attribute is `Untyped`; constants are str, int, Decimal, float and bool, and
+these are compared here. All other types (dates, durations, xs:float, maps of JSON) are values of the engine,
+and a `Calculator` of the engine is asked.
+
+The rules are those of XPath 3.1: 3.7.1 (value comparisons), 3.7.2 (general comparisons), 2.4.3
+(effective boolean value), and the casting tables of XPath Functions and Operators 3.1, chapter 19.
 """
 
 from __future__ import annotations
@@ -10,26 +13,34 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from clacks.xquery.atoms import to_untyped, untyped_text
+
 __all__ = [
+    "Atomic",
     "ConditionError",
+    "Undecided",
     "Untyped",
     "cast_boolean",
-    "cast_decimal",
     "cast_double",
-    "cast_integer",
     "compare_general",
     "compare_values",
-    "string_of",
+    "from_engine",
+    "is_native",
     "to_double",
+    "to_engine",
 ]
 
 
 class ConditionError(Exception):
     """A condition fails on this event: the query has an error there, so it does not match."""
+
+
+class Undecided(Exception):
+    """Only the engine can say: the result depends on how far it evaluates, or would cost too much here."""
 
 
 class Untyped(str):
@@ -38,11 +49,35 @@ class Untyped(str):
     __slots__ = ()
 
 
-Atomic = str | int | Decimal | float | bool
+Atomic = Any
+"""`Untyped`, str, int, Decimal, float or bool, or another value of the engine."""
+
+_NATIVE: Final = frozenset((Untyped, str, int, Decimal, float, bool))
+
+
+def is_native(value: object) -> bool:
+    """Tell whether a value is of a type that this module compares."""
+    return type(value) in _NATIVE
+
+
+def to_engine(values: Sequence[Any]) -> list[Any]:
+    """Return atomic values as the engine has them."""
+    return [to_untyped(str(value)) if type(value) is Untyped else value for value in values]
+
+
+def from_engine(values: Sequence[Any]) -> list[Any]:
+    """Return values of the engine as conditions have them."""
+    found = []
+    for value in values:
+        if type(value) in _NATIVE:
+            found.append(value)
+        else:
+            text = untyped_text(value)
+            found.append(value if text is None else Untyped(text))
+    return found
+
 
 _DOUBLE: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)", re.ASCII)
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _SPECIAL: Final = {"INF": math.inf, "+INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
 _SPACE: Final = " \t\r\n"
 _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -90,40 +125,6 @@ def _float(value: int | Decimal | float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def cast_decimal(value: Atomic) -> Decimal:
-    """Cast to xs:decimal.
-
-    Raises:
-        ConditionError: If that is not possible (FORG0001, FOCA0002).
-    """
-    if isinstance(value, str):
-        text = value.strip(_SPACE)
-        if not _DECIMAL.fullmatch(text):
-            raise ConditionError("FORG0001")
-        return Decimal(text)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ConditionError("FOCA0002")
-        return Decimal(repr(value))
-    return Decimal(int(value)) if isinstance(value, bool | int) else value
-
-
-def cast_integer(value: Atomic) -> int:
-    """Cast to xs:integer.
-
-    Raises:
-        ConditionError: If that is not possible (FORG0001, FOCA0002).
-    """
-    if isinstance(value, str):
-        text = value.strip(_SPACE)
-        if not _INTEGER.fullmatch(text) or len(text) > 1000:
-            raise ConditionError("FORG0001")
-        return int(text)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConditionError("FOCA0002")
-    return int(value)
-
-
 def cast_boolean(value: Atomic) -> bool:
     """Cast to xs:boolean.
 
@@ -157,7 +158,7 @@ def compare_values(sign: str, left: Atomic, right: Atomic) -> bool:
     if left_bool != right_bool:
         raise ConditionError("XPTY0004")
     if isinstance(left, float) or isinstance(right, float):
-        left, right = _float(left), _float(right)  # type: ignore[arg-type]
+        left, right = _float(left), _float(right)
     return _TESTS[sign](left, right)
 
 
@@ -173,21 +174,3 @@ def compare_general(sign: str, left: Atomic, right: Atomic) -> bool:
     elif isinstance(right, Untyped) and not isinstance(left, str):
         right = cast_boolean(right) if isinstance(left, bool) else cast_double(right)
     return compare_values(sign, left, right)
-
-
-def string_of(value: Atomic) -> str:
-    """Write a value as xs:string.
-
-    Raises:
-        ConditionError: For doubles, whose canonical form is left to the engine.
-    """
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, Decimal):
-        text = format(value, "f")
-        return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
-    raise ConditionError("unsupported")

@@ -22,6 +22,7 @@ __all__ = [
     "Call",
     "Compare",
     "Condition",
+    "Filter",
     "For",
     "If",
     "Literal",
@@ -80,9 +81,12 @@ class Step:
     """One step of a path.
 
     Attributes:
-        axis: ``child``, ``descendant``, ``descendant-or-self``, ``self``, ``attribute`` or ``parent``.
-        test: A `NameTest`, or ``text()``, ``node()``.
-        predicates: Conditions that a node must fulfil, in order; an int is a position, -1 is ``last()``.
+        axis: ``child``, ``descendant``, ``descendant-or-self``, ``self``, ``attribute``, ``parent``,
+            ``ancestor``, ``ancestor-or-self``, ``following-sibling`` or ``preceding-sibling``.
+        test: A `NameTest`, or ``text()``, ``node()``. On ``descendant-or-self``, ``node()`` stands for the
+            document and all elements: such a step only comes before one to children or attributes.
+        predicates: Conditions that a node must fulfil, in order; an int is a position, -1 is ``last()``. One
+            that may be a number, or speaks of positions, is wrapped in a `Call` named ``at``.
     """
 
     axis: str
@@ -108,12 +112,15 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """An external variable without a default: a property of the message.
+    """An external variable: a property of the message.
 
-    ``name`` is the local name, or ``{uri}local``.
+    Attributes:
+        name: The local name, or ``{uri}local``.
+        default: The value if the message lacks the property; None: that is an error.
     """
 
     name: str
+    default: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +171,25 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of the library by its usual name (``contains``, ``xs:double``), context made explicit."""
+    """A function of the library by its usual name (``contains``, ``xs:double``), context made explicit.
+
+    Operators that are functions in all but their spelling are calls as well: ``to``, ``union``, ``except``,
+    ``intersect``, ``castable`` and ``cast`` (value, name of the type), ``instance``, ``treat`` and
+    ``convert`` (value, sequence type), ``?`` (container, key), ``?*`` (container), ``apply`` (function,
+    argument), ``same`` (operands of a switch). ``ordered`` gives nodes in document order without doubles,
+    ``evaluate`` is true if its argument is no error, ``at`` is a predicate that may be a position.
+    """
 
     name: str
     arguments: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """``source[predicate]`` on a sequence as a whole: ``(//a)[1]``, ``tokenize(.)[. = 'x']``."""
+
+    source: Condition
+    predicate: Condition | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +247,7 @@ Condition = (
     | And
     | Or
     | Call
+    | Filter
     | Quantified
     | For
     | If
@@ -245,7 +268,7 @@ def parts(condition: Condition) -> Iterator[Condition]:
         value = getattr(condition, field.name)
         if isinstance(value, tuple):
             yield from value
-        elif not isinstance(value, str | int | float | Decimal | bool):
+        elif value is not None and not isinstance(value, str | int | float | Decimal | bool):
             yield value
 
 

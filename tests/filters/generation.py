@@ -1,41 +1,48 @@
-"""Queries and events made at random, so that conditions meet values on their edges.
+"""Random queries over everything that the index recognizes, and events on the edges of their conditions.
 
-The vocabulary is small on purpose: with few names and few values, queries and events often speak of the same.
+The grammar is a table of templates: a hole such as ``{path}`` is filled from the table of that name, so a new
+form is one line. Texts and numbers of events and of queries come from the same small sets: equal, one off,
+other spellings of a number, no number, empty, white space, dates, JSON, lists.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-__all__ = ["PROLOG", "events", "properties", "queries"]
+__all__ = ["Query", "events", "properties", "queries"]
 
-PROLOG = (
+DECLARATIONS = (
     "declare namespace f='http://www.gonicus.de/Events'; "
     "declare variable $p external; declare variable $q external; "
 )
-
 NAMES = ("A", "B", "C")
-# Equal, one off, other spellings of a number, no number, empty, white space, upper case, beyond ASCII.
 TEXTS = (
-    "1",
-    "2",
-    "1.0",
-    " 1 ",
-    "01",
-    "1e0",
-    "-1",
-    "abc",
-    "ABC",
-    "ab",
-    "",
-    " ",
-    "NaN",
-    "INF",
-    "true",
-    "\u00e4b",
+    *(
+        "1",
+        "2",
+        "1.0",
+        " 1 ",
+        "01",
+        "1e0",
+        "-1",
+        "3",
+        "abc",
+        "ABC",
+        "ab",
+        "",
+        " ",
+        "NaN",
+        "INF",
+        "-0",
+        "true",
+    ),
+    *("\u00e4b", "a b", "1 2 3", "abc  ab", "2024-03-01", "2024-03-01T12:00:00Z", "0.5", "abc,ab", "0"),
+    *('{"a": 1, "b": "abc"}', '["abc", 2]', "[]", "P1D", "PT1H", "false", "a/b/c", "9999999999999999999"),
 )
-NUMBERS = ("0", "1", "2", "1.5", "-1", "1e0", "2.0")
 
 
 def xml_text(text: str) -> str:
@@ -43,164 +50,257 @@ def xml_text(text: str) -> str:
 
 
 leaf_content = st.sampled_from(
-    [*TEXTS, "a<!--x-->bc", "<![CDATA[abc]]>", "<D>1</D>", "x<D>abc</D>", "1<?pi ?>2"]
+    [*map(xml_text, TEXTS), "a<!--x-->bc", "<![CDATA[abc]]>", "<D>1</D>", "x<D>abc</D>y", "1<?pi ?>2"]
 )
+attributes = st.sampled_from(["", "", "", " n='1'", " n='abc'", " m=''", " n='1' m='2'"])
 
 
 @st.composite
 def leaves(draw: st.DrawFn) -> str:
     name = draw(st.sampled_from(NAMES))
-    content = draw(leaf_content)
-    if not content.startswith(("<", "a<", "x<", "1<")):
-        content = xml_text(content)
-    attribute = draw(st.sampled_from(["", "", " n='1'", " n='abc'", " m=''"]))
-    return f"<{name}{attribute}>{content}</{name}>"
+    return f"<{name}{draw(attributes)}>{draw(leaf_content)}</{name}>"
 
 
 @st.composite
 def events(draw: st.DrawFn) -> bytes:
-    """Documents of one or two events K and L, with leaves A, B, C of which some repeat or miss."""
-    kinds = draw(st.lists(st.sampled_from(("K", "L")), min_size=1, max_size=2))
+    """Documents of one or two events K and L, with leaves A, B, C of which some repeat, nest or miss."""
+    kinds = draw(st.sampled_from((("K",), ("K",), ("L",), ("K", "L"), ("K", "K"))))
     bodies = []
     for kind in kinds:
         inner = "".join(draw(st.lists(leaves(), max_size=4)))
-        if draw(st.integers(0, 5)) == 0:
-            inner = f"<E>{inner}</E>{draw(leaves())}"
-        bodies.append(f"<{kind}>{inner}</{kind}>")
-    space = draw(st.sampled_from(["", "\n  "]))
+        if draw(st.integers(0, 4)) == 0:
+            inner = f"<E{draw(attributes)}>{inner}<A>{draw(leaf_content)}</A></E>{draw(leaves())}"
+        bodies.append(f"<{kind}{draw(attributes)}>{inner}</{kind}>")
+    space = draw(st.sampled_from(["", "", "\n  "]))
     return f"<Event xmlns='http://www.gonicus.de/Events'>{space}{space.join(bodies)}</Event>".encode()
 
 
 def properties() -> SearchStrategy[dict[str, object]]:
     """Properties of a message: strings, numbers, booleans, some missing."""
     values = st.one_of(st.sampled_from(TEXTS), st.sampled_from([1, 2, -1, 1.5, True, False]))
-    return st.dictionaries(st.sampled_from(("p", "q")), values)
+    return st.dictionaries(st.sampled_from(("p", "q", "r")), values)
 
 
-strings = st.sampled_from([f"'{text}'" for text in ("1", "2", "abc", "ab", "", "A", "\u00e4b", "1.0")])
-numbers = st.sampled_from(NUMBERS)
-literals = st.one_of(
-    strings, numbers, strings, st.sampled_from(["true()", "('1', 'abc')", "(1, 2)", "()", "('2')"])
+GRAMMAR: dict[str, tuple[str, ...]] = {
+    "string": ("'1'", "'2'", "'abc'", "'ab'", "''", "'a'", "'\u00e4b'", "'1.0'", "'A'", "' '"),
+    "number": ("0", "1", "2", "1.5", "-1", "1e0", "2.0", "3"),
+    "few": ("1", "2", "0", "3", "-1"),
+    "literal": (
+        *("{string}", "{string}", "{number}", "{number}", "true()", "('1', 'abc')", "(1, 2)", "()", "('2')"),
+        *("xs:date('2024-03-01')", "1 to 3", "({number}, {string})", "xs:decimal('1.5')"),
+    ),
+    "name": (*(f"f:{name}" for name in NAMES * 2), "*", "*:A", "f:*", "f:Z", "f:E"),
+    "sign": ("=", "=", "=", "!=", "<", "<=", ">", ">=", "eq", "eq", "ne", "lt", "ge"),
+    "axis": (
+        *("child::{name}", "descendant::{name}", "self::{name}", "parent::*", "..", "ancestor::{name}"),
+        *("following-sibling::{name}", "preceding-sibling::{name}", "ancestor-or-self::*", "text()", "@n"),
+        *("@*", "descendant-or-self::{name}", "*[{few}]", "{name}[last()]", "(f:A | f:B)", "(f:A, f:C)"),
+        *("{name}[@n]", "{name}[position() = 2]", "{name}[last() - 1]", "f:E/{name}", "(f:B|f:A)[{shallow}]"),
+    ),
+    # A path from the node in the hole $, which is a variable or nothing at all.
+    "path": (
+        *("$/{name}", "$/{name}", "$/{name}", "$/{name}", "$/{name}/text()", "$/{name}/@n", "$//{name}"),
+        *("$/f:E/{name}", "$/descendant::{name}", "$/{axis}", "$/{name}/{axis}", "$//{axis}"),
+        *("($/{name})[{few}]", "($/{name} | $/f:B)", "($/* except $/{name})", "$/{name}[{shallow}]"),
+        *(
+            "($/f:A, $/f:C)",
+            "head($/{name})",
+            "reverse($/{name})",
+            "($//{name})[last()]/{axis}",
+            "$/*[.{test}]",
+        ),
+    ),
+    "test": (" = {literal}", " != {string}", " castable as xs:integer", " {sign} {literal}"),
+    # One value, for comparisons.
+    "value": (
+        *("string({path})", "number({path})", "xs:double({path})", "data({path})", "lower-case({path})"),
+        *("upper-case({path})", "normalize-space({path})", "string-length({path})", "count({path})"),
+        *("xs:integer({path})", "xs:decimal({path})", "xs:boolean({path})", "sum({path})", "max({path})"),
+        *("min({path})", "avg({path})", "{path} + {number}", "{path} * {path}", "{path} div {number}"),
+        *("{path} mod 2", "{path} idiv 2", "{number} - {path}", "-{path}", "substring({path}, {few})"),
+        *("substring({path}, 1, {few})", "substring-before({path}, {string})", "{path} || {string}"),
+        *("substring-after({path}, {string})", "translate({path}, 'ab', 'b')", "concat({path}, {string})"),
+        *("tokenize({path})", "tokenize({path}, ',')", "tokenize({path}, '[/ ]')[{few}]", "{path}/string()"),
+        *(
+            "replace({path}, 'a', 'b')",
+            "string-join({path}, ',')",
+            "distinct-values({path})",
+            "{path} ! string()",
+        ),
+        *("round(number({path}))", "floor({path})", "abs({path})", "xs:date({path})", "xs:dateTime({path})"),
+        *(
+            "{path}/xs:integer(.)",
+            "local-name({path})",
+            "name({path})",
+            "namespace-uri({path})",
+            "head({path})",
+        ),
+        *("parse-json({path})?b", "parse-json({path})?1", "parse-json({path})?*", "parse-json({path})('a')"),
+        *("{path} cast as xs:integer?", "xs:int({path})", "xs:dayTimeDuration({path})", "xs:string({path})"),
+        *("(if ({path}) then {path} else {literal})", "({path}, {literal})", "({path}, {literal})[1]"),
+        *(
+            "(for $x in {path} return $x{test})",
+            "string-length({path}) - {few}",
+            "index-of({path}, {string})",
+        ),
+        *("year-from-dateTime({path})", "compare({path}, {string})", "sort({path}/string())", "{path} to 3"),
+        *(
+            "exactly-one({path})",
+            "subsequence({path}, 2)",
+            "tail({path})",
+            "xs:float({path})",
+            "{path} => string()",
+        ),
+        *("(switch ({path}) case {literal} return {number} default return {string})", "local:twice({path})"),
+        *("string-join(for $x in {path} return $x || ';')", "count({path}/{axis})", "xs:anyURI({path})"),
+    ),
+    "shallow": (
+        *("{path} {sign} {literal}", "{path}", "contains({path}, {string})", "not({path})", "{few}"),
+        *("starts-with({path}, {string})", "{path} = {path}", "position() = {few}", "last()", ". = {string}"),
+    ),
+    "flat": (
+        *("{path} {sign} {literal}", "{path} {sign} {literal}", "{path} {sign} {literal}"),
+        *("{literal} {sign} {path}", "{path}", "{path} {sign} {path}"),
+        *("contains({path}, {string})", "starts-with({path}, {string})", "ends-with({path}, {string})"),
+        *("{value} {sign} {literal}", "{value} {sign} {literal}", "{value} {sign} {value}", "{value}"),
+        *("exists({path})", "empty({path})", "not({path})", "boolean({path})", "matches({path}, {pattern})"),
+        *(
+            "$p {sign} {literal}",
+            "$q {sign} {path}",
+            "$r = {string}",
+            "$t = {string}",
+            "contains-token({path}, 'ab')",
+        ),
+        *("{path} castable as xs:double", "{path} instance of element()", "{path} instance of node()*"),
+        *("deep-equal({path}/string(), {string})", "(every $x in {path} satisfies $x{test})", "$n = {path}"),
+        *("(some $x in {path} satisfies $x{test})", "exists({path} intersect {path})", "local:known({path})"),
+        *(
+            "count({path}) {sign} {few}",
+            "count({path}) {sign} count({path})",
+            "{value} castable as xs:integer?",
+        ),
+        *("{path} >= 1 and {path} <= 2", "{path} > 0 and {path} < 3", "{path} ! (. = {literal})"),
+    ),
+    "pattern": ("'^a'", "'b$'", "'[0-9]'", "'.*'", "'A'", "'^abc$', 'i'", "'^1'"),
+    "deep": (
+        *("({cond} and {cond})", "({cond} or {cond})", "not({cond})", "{flat}", "{flat}"),
+        "(some $x in {path} satisfies {inner})",
+        "(every $x in {path} satisfies {inner})",
+        "(if ({cond}) then {cond} else {cond})",
+        "(let $y := {path} return $y{test})",
+        "(let $y := {value} return $y = {literal} or {flat})",
+        "exists({path}[{cond}])",
+        "(for $x in {path} where $x{test} return $x)",
+    ),
+    # An absolute path.
+    "place": (
+        *("/f:Event/f:K", "/f:Event/*", "./f:Event/f:L", "//f:K", "/*/*", "/f:Event", "/f:Event/(f:K | f:L)"),
+        *("/f:Event/f:K", "/f:Event/f:K", "/descendant::f:K", "/f:Event/f:K[{few}]", "/*:Event/*:K"),
+    ),
+    "filtered": (
+        *("{place}", "{place}[{cond}]", "{place}[{cond}]", "{place}[{cond}][{flat}]", "{place}[self::f:K]"),
+        *(
+            "{place}[local-name() = 'L']",
+            "{place}[position() = 1]",
+            "{place}[last()]",
+            "({place})[1][{flat}]",
+        ),
+    ),
+}
+"""Templates by the name of their hole; ``$/`` in a path is where it begins."""
+
+DEEP = frozenset(("deep", "cond", "inner"))
+HOLE = re.compile(r"\{([a-z]+)\}")
+START = re.compile(r"\$(?=//?)")
+
+
+@st.composite
+def filled(draw: st.DrawFn, template: str, start: str, depth: int) -> str:
+    """Fill the holes of a template; paths begin at ``start`` (a variable, a path or nothing)."""
+
+    def fill(match: re.Match[str]) -> str:
+        return draw(part(match.group(1), start, depth))
+
+    return HOLE.sub(fill, template)
+
+
+@st.composite
+def part(draw: st.DrawFn, name: str, start: str, depth: int) -> str:
+    if name == "cond":
+        name = "deep" if depth > 0 else "flat"
+    if name == "inner":
+        if draw(st.booleans()):
+            return draw(filled("$x{test}", "$x", 0))
+        name, start = "flat", "$x"
+    template = draw(st.sampled_from(GRAMMAR[name]))
+    if name in ("path", "axis"):
+        template = template.replace("$//", f"{start}//" if start else ".//")
+        template = template.replace("$/", f"{start}/" if start else "")
+    if name in ("filtered", "place"):
+        return draw(filled(template, "", depth))
+    if "[{" in template:  # inside a predicate paths begin at its own context item
+        return draw(bracketed(template, start, depth))
+    return draw(filled(template, start, depth - (name in DEEP)))
+
+
+@st.composite
+def bracketed(draw: st.DrawFn, template: str, start: str, depth: int) -> str:
+    found = []
+    for piece in re.split(r"(\[[^\]]*\])", template):
+        found.append(draw(filled(piece, "" if piece.startswith("[") else start, depth - 1)))
+    return "".join(found)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query, its declarations apart from its body."""
+
+    declarations: str
+    body: str
+
+    @property
+    def text(self) -> str:
+        return self.declarations + self.body
+
+
+EXTRA = {
+    "$r": "declare variable $r external := '1'; ",
+    "$t": "declare variable $t as xs:string external := 'abc'; ",
+    "$n": "declare variable $n := ('1', 'abc'); ",
+    "local:known": "declare function local:known($v) { $v = ('abc', '1') }; ",
+    "local:twice": "declare function local:twice($v as xs:string?) as xs:string { concat($v, $v) }; ",
+}
+
+BODIES = (
+    "{filtered}",
+    "{filtered}/{axis}",
+    "let $e := ./f:Event return $e/f:K[{cond}]",
+    "for $v in {filtered} where @cond@ return $v",
+    "let $v := {filtered} where @cond@ return $v/{axis}",
+    "let $v := {filtered} return @cond@",
+    "let $v := {filtered} return @value@ {sign} {literal}",
+    "some $v in {filtered} satisfies @cond@",
+    "every $v in {filtered} satisfies @flat@",
+    "if (let $v := {filtered} return @cond@) then true() else ()",
+    "let $v := {filtered}, $w := @value@ return $w {sign} {literal}",
+    "let $v := {filtered} return (@flat@ and @flat@)",
+    "let $v := {filtered} return (@flat@ or @flat@)",
+    "({filtered}, {filtered})",
+    "{filtered} | {filtered}",
+    "exists({filtered}) or $p {sign} {literal}",
+    "for $v in {filtered} for $w in $v/* where $w{test} and @flat@ return $w",
+    "for $v in {filtered} let $w := @value@ where $w {sign} {literal} return $v",
+    "count({filtered}) {sign} {few}",
+    "not({filtered})",
 )
-names = st.sampled_from([f"f:{name}" for name in NAMES] + ["*", "*:A", "f:*", "f:Z"])
-signs = st.sampled_from(["=", "=", "=", "!=", "<", "<=", ">", ">=", "eq", "eq", "ne", "lt", "ge"])
-
-
-functions = st.sampled_from(
-    [
-        *("string", "number", "xs:double", "data", "lower-case", "upper-case", "normalize-space"),
-        *("string-length", "count", "xs:integer", "xs:decimal", "xs:boolean", "sum", "max", "min"),
-    ]
-)
-patterns = st.sampled_from(["'^a'", "'b$'", "'[0-9]'", "'.*'", "'A'"])
+HOLE_OF_V = re.compile(r"@([a-z]+)@")
 
 
 @st.composite
-def relative(draw: st.DrawFn, start: str = "") -> str:
-    """A path from ``start`` (empty: the context item)."""
-    prefix = f"{start}/" if start else ""
-    form = draw(st.integers(0, 9))
-    name = draw(names)
-    if form <= 4:
-        return f"{prefix}{name}"
-    if form == 5:
-        return f"{prefix}{name}/text()"
-    if form == 6:
-        return f"{prefix}{name}/@n"
-    if form == 7:
-        return f"{start}//{name}" if start else f".//{name}"
-    if form == 8:
-        return f"{prefix}f:E/{name}"
-    return f"{prefix}descendant::{name}"
-
-
-@st.composite
-def conditions(draw: st.DrawFn, start: str, depth: int) -> str:
-    """A boolean about the node ``start`` (a variable, or empty for the context item)."""
-    form = draw(st.integers(0, 13 if depth else 8))
-    path = draw(relative(start))
-    if form <= 2:
-        left, right = path, draw(literals)
-        if draw(st.booleans()) and draw(st.booleans()):
-            left, right = right, left
-        return f"{left} {draw(signs)} {right}"
-    if form == 3:
-        return path
-    if form == 4:
-        function = draw(st.sampled_from(["contains", "starts-with", "ends-with"]))
-        return f"{function}({path}, {draw(strings)})"
-    if form == 5:
-        return f"{draw(functions)}({path}) {draw(signs)} {draw(literals)}"
-    if form == 6:
-        return f"{draw(st.sampled_from(['exists', 'empty', 'not', 'boolean']))}({path})"
-    if form == 7:
-        return f"${draw(st.sampled_from('pq'))} {draw(signs)} {draw(literals)}"
-    if form == 8:
-        return f"matches({path}, {draw(patterns)})"
-    inner = conditions(start, depth - 1)
-    if form == 9:
-        return f"({draw(inner)} and {draw(inner)})"
-    if form == 10:
-        return f"({draw(inner)} or {draw(inner)})"
-    if form == 11:
-        return f"not({draw(inner)})"
-    if form == 12:
-        word = draw(st.sampled_from(["some", "every"]))
-        variable = f"$v{depth}"
-        return f"({word} {variable} in {path} satisfies {draw(about(variable, depth - 1))})"
-    return f"(if ({draw(inner)}) then {draw(inner)} else {draw(inner)})"
-
-
-@st.composite
-def about(draw: st.DrawFn, variable: str, depth: int) -> str:
-    """A boolean about a variable that may be a leaf itself."""
-    if draw(st.booleans()):
-        return f"{variable} {draw(signs)} {draw(literals)}"
-    return draw(conditions(variable, depth))
-
-
-@st.composite
-def places(draw: st.DrawFn, depth: int) -> str:
-    """An absolute path with predicates."""
-    base = draw(st.sampled_from(["/f:Event/f:K", "/f:Event/*", "./f:Event/f:L", "//f:K", "/*/*", "/f:Event"]))
-    for _ in range(draw(st.integers(0, 2))):
-        predicate = draw(
-            st.one_of(
-                conditions("", depth),
-                conditions("", depth),
-                st.sampled_from(["1", "2", "last()", "self::f:K", "local-name() = 'L'", "position() = 1"]),
-            )
-        )
-        base = f"{base}[{predicate}]"
-    return base
-
-
-@st.composite
-def queries(draw: st.DrawFn) -> str:
-    """A whole query, prolog included."""
-    depth = draw(st.integers(0, 2))
-    place = draw(places(depth))
-    form = draw(st.integers(0, 9))
-    if form == 0:
-        body = place
-    elif form == 1:
-        body = draw(relative(place))
-    elif form == 2:
-        body = f"let $e := ./f:Event return $e/f:K[{draw(conditions('', depth))}]"
-    elif form == 3:
-        body = f"for $v in {place} where {draw(conditions('$v', depth))} return $v"
-    elif form == 4:
-        body = f"let $v := {place} where {draw(conditions('$v', depth))} return {draw(relative('$v'))}"
-    elif form == 5:
-        body = draw(conditions(place, depth))
-    elif form == 6:
-        body = f"some $v in {place} satisfies {draw(conditions('$v', depth))}"
-    elif form == 7:
-        then = draw(st.sampled_from(["true()", place, "()"]))
-        body = f"if ({draw(conditions(place, depth))}) then {then} else ()"
-    elif form == 8:
-        word = draw(st.sampled_from(["and", "or"]))
-        body = f"{draw(conditions(place, depth))} {word} {draw(conditions(place, 0))}"
-    else:
-        body = f"let $v := {place}, $w := {draw(relative('$v'))} return $w {draw(signs)} {draw(literals)}"
-    return PROLOG + body
+def queries(draw: st.DrawFn) -> Query:
+    """A whole query."""
+    depth = draw(st.sampled_from((0, 0, 1, 2)))
+    body = draw(filled(draw(st.sampled_from(BODIES)), "", depth))
+    body = HOLE_OF_V.sub(lambda match: draw(part(match.group(1), "$v", depth)), body)
+    extra = "".join(text for name, text in EXTRA.items() if name in body)
+    return Query(DECLARATIONS + extra, body)

@@ -48,10 +48,10 @@ def test_style_is_understood(query: str, matches: bool, decides: bool, kinds: se
 
 def test_what_is_not_understood_is_left_to_the_engine() -> None:
     index = FilterIndex()
-    index.add("key", PROLOG + "/f:Event/f:PhoneStatus[position() = 1]/f:Status = 'busy'")
+    index.add("key", PROLOG + "for $p at $i in /f:Event/f:PhoneStatus where $i = 1 return $p/f:Status")
     explained = index.explain("key")
     assert explained.exactness == "not indexed"
-    assert explained.unknown == ("a predicate with a position",)
+    assert explained.unknown == ("for with 'at' or 'allowing empty'",)
     assert index.match(EVENT) == {"key"}
     assert index.statistics.engine == 1
 
