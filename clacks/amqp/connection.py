@@ -21,7 +21,7 @@ from proton import Event as ProtonEvent
 
 from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, SaslLayer, Sender
 from clacks.amqp.profiles import Peer, Profile, choose_profile
-from clacks.amqp.termini import XQUERY_FILTER_CODE, Filter, read_source, read_target
+from clacks.amqp.termini import SELECTOR_FILTER_CODE, XQUERY_FILTER_CODE, Filter, read_source, read_target
 from clacks.common.errors import ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 
@@ -40,6 +40,7 @@ __all__ = [
     "ReceiveFrom",
     "SendTo",
     "Settled",
+    "selector_filter",
     "subject_filter",
     "xquery_filter",
 ]
@@ -51,6 +52,11 @@ __all__ = [
 def xquery_filter(query: str) -> Filter:
     """Return the filter that lets an XQuery decide (registered for the XML exchange of Qpid)."""
     return Filter("xquery", XQUERY_FILTER_CODE, query)
+
+
+def selector_filter(selector: str) -> Filter:
+    """Return the filter that lets a JMS selector decide (registered for ActiveMQ and others)."""
+    return Filter("selector", SELECTOR_FILTER_CODE, selector)
 
 
 def subject_filter(subject: str) -> Filter:
@@ -72,7 +78,7 @@ class ReceiveFrom:
     """A link to receive on; no address asks the broker to make a node.
 
     ``window`` messages of credit are kept up; with 0 the owner grants them. ``settled`` asks for messages
-    that need no outcome.
+    that need no outcome. ``claimed`` says that messages are taken with `Incoming.claim`.
     """
 
     address: str | None
@@ -81,6 +87,7 @@ class ReceiveFrom:
     capabilities: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
     settled: bool = True
+    claimed: bool = False
 
 
 # -- what happens
@@ -377,6 +384,8 @@ class BusConnection:
             )
         link.target.address = link.name
         link.snd_settle_mode = Link.SND_SETTLED if asked.settled else Link.SND_UNSETTLED
+        if asked.claimed:
+            link.rcv_settle_mode = Link.RCV_SECOND
         attachment = _Attachment(owner, asked, session is not self._session)
         receiver = self.engine.receiver(link, asked.window, attachment)
         self._links[receiver] = attachment

@@ -147,11 +147,12 @@ class Incoming:
     Calls after the link or the connection has gone do nothing: the sender has learned of it already.
     """
 
-    __slots__ = ("_delivery", "_receiver")
+    __slots__ = ("_confirmed", "_delivery", "_receiver")
 
     def __init__(self, receiver: Receiver, delivery: Any) -> None:
         self._receiver = receiver
         self._delivery = delivery
+        self._confirmed: Callable[[], None] | None = None
 
     @property
     def wanted(self) -> bool:
@@ -161,6 +162,28 @@ class Incoming:
     def accept(self) -> None:
         """Say that the message is taken."""
         self._finish(_ACCEPTED)
+
+    def claim(self, confirmed: Callable[[], None]) -> bool:
+        """Say that we want to take the message, and hear by ``confirmed`` that the peer has noted it.
+
+        Until then the peer may not have heard of it and hand the message to somebody else; a link that goes
+        meanwhile leaves us without the message (2.6.12: at least the receiver's half of exactly once). False
+        if the link has gone already.
+        """
+        if self._delivery is None or not self._receiver.alive:
+            return False
+        self._confirmed = confirmed
+        self._receiver.claims[self._delivery] = self
+        lib.pn_delivery_update(self._delivery, _ACCEPTED)
+        self._receiver.engine.touch()
+        return True
+
+    def noted(self) -> None:
+        """Take the peer's word that it has noted our claim (the engine's call)."""
+        confirmed, self._confirmed = self._confirmed, None
+        self._finish(None)
+        if confirmed is not None:
+            confirmed()
 
     def release(self) -> None:
         """Give the message back unharmed: somebody else may have it."""
@@ -201,6 +224,7 @@ class Receiver:
         "_size",
         "_used",
         "alive",
+        "claims",
         "context",
         "engine",
         "link",
@@ -215,6 +239,7 @@ class Receiver:
         self.context = context
         self.alive = True
         self.unsettled: set[Incoming] = set()
+        self.claims: dict[Any, Incoming] = {}
         self._ptr = link._impl
         self._parts: list[bytes] = []
         self._size = 0
@@ -564,7 +589,11 @@ class Engine:
 
     def _delivered(self, receiver: Receiver, link: Any, delivery: Any) -> None:
         if not _pn_delivery_readable(delivery):
-            return  # the sender settled what we have read already
+            # The sender settled what we have read already.
+            claim = receiver.claims.pop(delivery, None) if _pn_delivery_settled(delivery) else None
+            if claim is not None:
+                claim.noted()
+            return
         if _pn_delivery_aborted(delivery):  # and then it is not partial, whatever came before
             self._forget_parts(receiver)
             _pn_link_advance(link)

@@ -122,12 +122,18 @@ class Profile:
     subject_filter: bool = False
     """Whether a receiver of a topic names the subject it wants in a binding filter."""
 
+    selectors: bool = False
+    """Whether JMS selectors are really applied to a topic's messages, at the broker, before they are sent."""
+
     session_per_link: bool = False
     """Whether errors of one link end its whole session."""
 
     user_id: UserTrust = UserTrust.UNTRUSTED
     accepts_early: bool = True
     """Whether ``accepted`` only means that the broker has the message; else a consumer took it."""
+
+    claims: bool = False
+    """Whether a consumer can claim a message and be told that the broker has noted it."""
 
     checked: bool = False
     """Whether the broker lets only valid events of matching address and subject through."""
@@ -203,6 +209,7 @@ EMBEDDED: Final = Profile(
     xquery=FilterTrust.ECHO,
     user_id=UserTrust.VERIFIED,
     accepts_early=False,
+    claims=True,
     checked=True,
 )
 
@@ -250,6 +257,7 @@ ACTIVEMQ: Final = Profile(
     queue_source="queue://{address}",
     reply_source="queue://{address}",
     many_levels=">",
+    selectors=True,
     relay=frozenset({NodeKind.REPLY}),
     advice="Limit what waits for a slow subscriber (constantPendingMessageLimitStrategy): by default one "
     "stops the whole topic.",
@@ -258,6 +266,7 @@ ACTIVEMQ: Final = Profile(
 ARTEMIS: Final = Profile(
     "artemis",
     r"artemis",
+    selectors=True,
     relay=frozenset({NodeKind.REPLY}),
     topic_capabilities=("topic",),
     queue_capabilities=("queue",),
@@ -269,6 +278,7 @@ BROKER_J: Final = Profile(
     r"broker-?j|qpid-java",
     topic_target="amq.topic/{address}",
     topic_source="amq.topic/{address}",
+    selectors=True,
     relay=frozenset({NodeKind.REPLY}),
     advice="Command queues must exist, or be made by a node auto-creation policy.",
 )

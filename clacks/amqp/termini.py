@@ -23,6 +23,7 @@ from clacks.common.errors import ProtocolError
 
 __all__ = [
     "SELECTOR_FILTER",
+    "SELECTOR_FILTER_CODE",
     "XQUERY_FILTER",
     "XQUERY_FILTER_CODE",
     "Asked",
@@ -43,6 +44,9 @@ XQUERY_FILTER_CODE: Final = 0x0000_468C_0000_0005
 
 SELECTOR_FILTER: Final = "apache.org:selector-filter:string"
 """Symbolic descriptor of a JMS selector as source filter."""
+
+SELECTOR_FILTER_CODE: Final = 0x0000_468C_0000_0004
+"""Numeric descriptor of the same filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ def answer_source(
     link.target.copy(link.remote_target)
     settled = settled or link.remote_snd_settle_mode == Link.SND_SETTLED
     link.snd_settle_mode = Link.SND_SETTLED if settled else Link.SND_UNSETTLED
+    link.rcv_settle_mode = link.remote_rcv_settle_mode
     data = link.source.filter
     data.clear()
     active = tuple(filters)

@@ -175,6 +175,12 @@ class CallMemory:
                         break
         return known.reply_to
 
+    def forget(self, user: str, id_: object) -> None:
+        """Forget a call that was not begun after all: somebody else, or we, may get it again."""
+        known = self._calls.pop((user, id_), None)
+        if known is not None:
+            self._room += len(known.answer or b"")
+
     def expire(self, now: float) -> None:
         """Forget what is older than five minutes, and the oldest if there are too many."""
         calls = self._calls

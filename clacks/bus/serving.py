@@ -103,6 +103,9 @@ class Service:
         if self.closed:
             return
         self.closed = True
+        claims = [claim for desk in self._desks for claim in desk.claims]
+        if claims:  # what the broker counts as taken by us is carried out
+            await asyncio.wait(claims, timeout=1.0)
         for desk in self._desks:
             desk.close()
         if self._running:
@@ -163,7 +166,7 @@ class Service:
             words = "a call must say its user (user-id), and the broker must vouch for it"
             self._turn_down(desk, incoming, message, "amqp:unauthorized-access", words, jsonrpc.FORBIDDEN)
             return
-        if desk.free <= 0:
+        if desk.free <= 0 or self.closed:
             if incoming is not None:
                 incoming.release()
             return
@@ -232,10 +235,13 @@ class Service:
         user: str,
         on_behalf_of: str | None,
     ) -> None:
-        # From here on it counts as carried out, whatever becomes of us; so the broker hears it first.
-        if incoming is not None:
-            incoming.accept()
-            self._line.hurry()
+        # From here on it counts as carried out, whatever becomes of us; so the broker hears it first. Where it
+        # can say that it has heard it we wait for that: a word that is lost with the connection would let it
+        # give the same call to another agent.
+        if incoming is not None and not await desk.accepted(incoming):
+            self._memory.forget(user, message.message_id)
+            log.info("a call was left to others, the connection was lost method=%s", message.subject)
+            return
         id_: jsonrpc.Id = None
         wanted = True
         try:
@@ -320,8 +326,10 @@ class _Desk:
         self.free = workers
         self.agreed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._service = service
+        self.claims: set[asyncio.Future[bool]] = set()
         self._receiver: Receiver | None = None
         self._granted = 0
+        self._claiming = False
 
     def restore(self) -> None:
         """Open the link, on a new connection."""
@@ -331,7 +339,10 @@ class _Desk:
         profile = connection.profile
         assert profile is not None
         source = profile.source(self.address, NodeKind.QUEUE, self._service._line.domain)
-        asked = ReceiveFrom(source, 0, (), profile.capabilities(NodeKind.QUEUE), settled=False)
+        self._give_up_claims()
+        self._claiming = profile.claims
+        capabilities = profile.capabilities(NodeKind.QUEUE)
+        asked = ReceiveFrom(source, 0, (), capabilities, settled=False, claimed=profile.claims)
         self._granted = 0
         self._receiver = connection.open_receiver(asked, self)
 
@@ -346,6 +357,7 @@ class _Desk:
                 self._service.take(self, event.body, event.incoming)
             case LinkClosed() if event.link is self._receiver:
                 self._receiver = None
+                self._give_up_claims()
                 if not event.with_connection:
                     self._closed(event)
             case _:
@@ -370,6 +382,27 @@ class _Desk:
         if self._receiver is None:
             self.restore()
 
+    async def accepted(self, incoming: Incoming) -> bool:
+        """Take a call; False if the link went before the broker had noted that."""
+        if not self._claiming:
+            incoming.accept()
+            self._service._line.hurry()
+            return True
+        claim: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if not incoming.claim(partial(_confirm, claim)):
+            return False
+        self.claims.add(claim)
+        self._service._line.hurry()
+        try:
+            return await claim
+        finally:
+            self.claims.discard(claim)
+
+    def _give_up_claims(self) -> None:
+        for claim in self.claims:
+            if not claim.done():
+                claim.set_result(False)
+
     def next(self) -> None:
         """Ask for the next call if a worker is free."""
         self._grant()
@@ -392,4 +425,10 @@ class _Desk:
         if self._receiver is not None and connection is not None:
             connection.close_link(self._receiver)
         self._receiver = None
+        self._give_up_claims()
         self.fail(ConnectionLost("the service was closed"))
+
+
+def _confirm(claim: asyncio.Future[bool]) -> None:
+    if not claim.done():
+        claim.set_result(True)
