@@ -1,0 +1,71 @@
+"""``clacks client``: a managed client."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clacks.cli import output
+from clacks.cli.options import Events, PasswordFile, StateDir, Url
+
+__all__ = ["app", "client"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def client(
+    url: Url = None,
+    password_file: PasswordFile = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Its id; else the one it has kept, or a new one.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Its name for people; else that of the machine."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Announce it, leave at once, and stop.")] = False,
+    events: Events = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Start a client that agents know and whose commands they can call. Ctrl-C stops it.
+
+    It announces itself with its network devices and commands, answers polls, tells who is logged on, and
+    leaves when it ends. A lost connection is made again.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from clacks.cli import serving
+    from clacks.cli.connection import bus_url, open_bus
+    from clacks.cli.events import registry_of
+    from clacks.client.service import Client
+    from clacks.common.settings import Settings
+
+    settings = Settings.load().changed(state_dir=state_dir)
+    own = replace(settings.client, id=id_ or settings.client.id, name=name or settings.client.name)
+    if once:
+        own = replace(own, sessions="none")
+    settings = settings.changed(client=own)
+    bus_at = bus_url(url, settings, password_file=password_file)
+    registry = registry_of(settings, events)
+
+    async def run() -> None:
+        bus = open_bus(bus_at, settings, registry)
+        # A machine may be up before its broker is.
+        await bus.start(patient=not once)
+        try:
+            async with Client(bus, registry, settings) as running:
+                if once:
+                    output.line(running.id)
+                    return
+                stopped = serving.stop_event()
+                output.note(f"client {running.id} ({running.name}) at {bus_at}; Ctrl-C stops")
+                output.line("ready")
+                await stopped.wait()
+                output.note("stopping")
+        finally:
+            await bus.close()
+
+    asyncio.run(run())
