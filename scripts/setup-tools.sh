@@ -9,6 +9,13 @@ needs=()
 command -v node >/dev/null || needs+=(nodejs)
 command -v npm >/dev/null || needs+=(npm)
 [ ${#needs[@]} -eq 0 ] || scripts/apt.sh "the tests with a JavaScript client" "${needs[@]}"
+# What the sources listen to, and the D-Bus that tests of clients run on a private address.
+needs=()
+[ -x /usr/sbin/collectd ] || needs+=(collectd-core)
+command -v puppet >/dev/null || needs+=(puppet-agent)
+command -v dbus-daemon >/dev/null || needs+=(dbus-daemon)
+command -v utmpdump >/dev/null || needs+=(util-linux-extra)
+[ ${#needs[@]} -eq 0 ] || scripts/apt.sh "the tests of clients and sources" "${needs[@]}"
 command -v redis-server >/dev/null || scripts/apt.sh "the event log in Redis" redis-server
 mkdir -p .tools
 cp tests/tools/package.json tests/tools/package-lock.json .tools/
