@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from decimal import ROUND_DOWN, Context, Decimal, DecimalException
 from typing import Any
@@ -25,7 +26,7 @@ from clacks.xquery.conversion import describe
 from clacks.xquery.errors import failure
 from clacks.xquery.values import double_of, to_float
 
-__all__ = ["OPERATIONS", "negate", "operand"]
+__all__ = ["NATIVE", "OPERATIONS", "negate", "operand"]
 
 DECIMALS = Context(prec=40, Emax=10**6, Emin=-(10**6))
 """Enough for 18 digits on both sides of a product, the minimum that XSD asks for, and more."""
@@ -38,7 +39,7 @@ SMALL_LOW, SMALL_HIGH = -(2**62), 2**62
 
 def operand(value: Any) -> Any:
     """Prepare an atomized operand: untyped values become doubles."""
-    if isinstance(value, UntypedAtomic):
+    if type(value) is UntypedAtomic:  # it has no subclasses, and its isinstance goes through a metaclass
         try:
             return double_of(value.value)
         except ValueError as error:
@@ -340,6 +341,15 @@ def negate(value: Any) -> Any:
         return -int(value)
     return -value if value != 0 or isinstance(value, float) else value
 
+
+NATIVE: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "div": float_divide,
+    "mod": float_modulo,
+}
+"""Binary operators on two doubles; of them +, - and * are the same on integers."""
 
 OPERATIONS: dict[str, Callable[[Any, Any, Meter, Any], Any]] = {
     "+": add,

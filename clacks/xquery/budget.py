@@ -1,7 +1,7 @@
 """What a query may cost, and the meter that counts it.
 
 A meter is made for one run and asked from inside the run: by loops (``step``), by constructors (``nodes``),
-by whatever makes strings (``text``), by function calls (``enter``, ``leave``) and by integer arithmetic
+by whatever makes strings (``text``), by function calls (``enter``) and by integer arithmetic
 (``integer``). There is no thread, no signal and no clock of the process: the counters are plain integers,
 and the clock is read once in a few hundred steps. So a bound on time holds only if no single step is long;
 a function whose work grows with its input says so in steps (``work``) before it does it.
@@ -76,7 +76,7 @@ UNBOUNDED = QueryBudget(2**60, 2**60, 2**60, 1000, 2**20, 1e9)
 class Meter:
     """Counts down one run's budget; ``QueryBudgetExceeded`` when something is used up."""
 
-    __slots__ = ("_clock", "_deadline", "_look", "_nodes", "_steps", "_text", "budget", "depth")
+    __slots__ = ("_clock", "_deadline", "_deepest", "_look", "_nodes", "_steps", "_text", "budget", "depth")
 
     def __init__(self, budget: QueryBudget = DEFAULT, clock: Callable[[], float] = time.thread_time) -> None:
         self.budget = budget
@@ -86,6 +86,7 @@ class Meter:
         self._steps = budget.steps
         self._look = max(0, budget.steps - LOOK)
         self._nodes = budget.nodes
+        self._deepest = budget.depth
         self._text = budget.string_bytes
 
     @property
@@ -138,14 +139,13 @@ class Meter:
             self.work(n)
 
     def enter(self) -> None:
-        """Go one function call deeper."""
+        """Go one function call deeper, which is a step too. On the way back take one off ``depth``."""
+        self._steps -= 1
+        if self._steps < self._look:
+            self._check()
         self.depth += 1
-        if self.depth > self.budget.depth:
+        if self.depth > self._deepest:
             raise exceeded(f"more than {self.budget.depth} function calls inside one another")
-
-    def leave(self) -> None:
-        """Come back from a function call."""
-        self.depth -= 1
 
     def integer(self, bits: int) -> None:
         """Make an integer of at most ``bits`` bits; call it before a product or power is computed."""

@@ -43,6 +43,9 @@ PLAIN_NUMBERS = frozenset({int, float})
 EXACT_DOUBLE = 2**53
 
 
+INTEGERS = frozenset({int})
+
+
 STRINGS = frozenset({str, UntypedAtomic})
 
 
@@ -82,9 +85,9 @@ def compared(name: str, a: Any, b: Any, collation: Any, timezone: Any) -> bool:
 
 def value_comparison(name: str, a: Any, b: Any, collation: Any, timezone: Any) -> bool:
     """Compare two atomic values; untyped ones are strings (3.7.1)."""
-    if isinstance(a, UntypedAtomic):
+    if type(a) is UntypedAtomic:
         a = a.value
-    if isinstance(b, UntypedAtomic):
+    if type(b) is UntypedAtomic:
         b = b.value
     return compared(name, a, b, collation, timezone)
 
@@ -121,9 +124,9 @@ def general_comparison(
         for b in right:
             meter.step()
             x, y = a, b
-            if isinstance(x, UntypedAtomic):
+            if type(x) is UntypedAtomic:
                 x = untyped_as(x, y)
-            if isinstance(y, UntypedAtomic):
+            if type(y) is UntypedAtomic:
                 y = untyped_as(y, a)
             if compared(name, x, y, collation, timezone):
                 return True
@@ -173,6 +176,14 @@ class GeneralComparison(Binary):
                     return bool(NATIVE[VALUE_NAMES[self.symbol]](a, b))
             if self.is_equality and cls in STRINGS and type(a) in STRINGS and self.codepoints:
                 return bool((str(a) == str(b)) is (self.symbol == "="))
+        if self.symbol == "=" and type(left) is list and type(right) is list:
+            # Two sequences of integers, or of strings (untyped values compare as such): do they share one?
+            classes = {*map(type, left), *map(type, right)}
+            if classes <= INTEGERS or (classes <= STRINGS and self.codepoints):
+                execution.meter.step(len(left) + len(right))
+                if classes <= INTEGERS:
+                    return not set(left).isdisjoint(right)
+                return not set(map(str, left)).isdisjoint(map(str, right))
         return general_comparison(
             VALUE_NAMES[self.symbol], left, right, self.collation, execution.timezone, execution.meter
         )
@@ -202,6 +213,8 @@ class ValueComparison(Binary):
         b = atomize_one(self._items[1].run(ctx))
         if b is None:
             return EMPTY
+        if type(a) is type(b) and type(a) in PLAIN_NUMBERS:
+            return [NATIVE[self.symbol](a, b)]
         collation = find_collation(self.static.default_collation, self.static.base_uri)
         return [value_comparison(self.symbol, a, b, collation, ctx.execution.timezone)]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from elementpath.datatypes import AnyAtomicType, AnyURI, Float, UntypedAtomic
@@ -126,6 +127,13 @@ def convert(
             return value
     elif isinstance(item_type, AtomicType):
         value = to_atomic_type(atomize(value), item_type)
+        if (
+            type(value) is not range
+            and len(value) >= wanted.low
+            and (wanted.high is None or len(value) <= wanted.high)
+            and classes_of(item_type.local).issuperset(map(type, value))
+        ):
+            return value
     elif isinstance(item_type, FunctionTest) and item_type.parameters is not None:
         value = [coerce_function(item, item_type) for item in value]
         if (len(value) >= wanted.low) and (wanted.high is None or len(value) <= wanted.high):
@@ -212,6 +220,8 @@ def to_atomic_type(value: Sequence[Any], wanted: AtomicType) -> Sequence[Any]:
             return value
         if len(value) > LONGEST_CONVERTED_RANGE:
             raise exceeded(f"a range of {len(value)} integers as {wanted}")
+    if classes_of(local).issuperset(map(type, value)):
+        return value
     for item in value:
         name = EXACT.get(type(item)) or type_name(item)
         if (name != local and not derives_from(name, local)) or name == "untypedAtomic":
@@ -221,9 +231,17 @@ def to_atomic_type(value: Sequence[Any], wanted: AtomicType) -> Sequence[Any]:
     return [promote(item, local) for item in value]
 
 
+@cache
+def classes_of(local: str) -> frozenset[type]:
+    """Return Python classes whose values are surely of a type; untyped ones are left out."""
+    return frozenset(
+        cls for cls, name in EXACT.items() if derives_from(name, local) and name != "untypedAtomic"
+    )
+
+
 def promote(item: Any, local: str) -> Any:
     """Convert one atomic value to a type, or give it back as it is where no rule applies."""
-    if isinstance(item, UntypedAtomic):
+    if type(item) is UntypedAtomic:
         if local in ("anyAtomicType", "untypedAtomic"):
             return item
         if local in ("QName", "NOTATION"):

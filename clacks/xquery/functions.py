@@ -34,9 +34,11 @@ class FunctionItem(XPathFunction):
     parameter_names: tuple[str, ...] = ()
     annotations: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
+    _items: Any = ()
+    nargs = None
+
     def __init__(self) -> None:
-        self._items = []
-        self.nargs = None
+        """Take nothing: what elementpath's tokens have is the same for all."""
 
     def __len__(self) -> int:
         return 0

@@ -104,7 +104,7 @@ def map_put(ctx: Context, map_item: XMap, key: Any, value: Sequence[Any]) -> XMa
 
 @function("map:entry($key as xs:anyAtomicType, $value as item()*) as map(*)")
 def map_entry(ctx: Context, key: Any, value: Sequence[Any]) -> XMap:
-    return XMap([(key, value)])
+    return XMap.of_entries({same_key(key): (key, value)})
 
 
 @function("map:remove($map as map(*), $keys as xs:anyAtomicType*) as map(*)")

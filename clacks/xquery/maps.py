@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from math import isqrt
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import AbstractDateTime, AnyURI, Duration, UntypedAtomic
@@ -32,14 +33,15 @@ def same_key(key: Any) -> object:
         return key
     if cls is bool:
         return ("boolean", key)
-    if isinstance(key, (str, UntypedAtomic, AnyURI)):
-        return str(key)
+    # Classes of Python first: those of elementpath have a metaclass whose isinstance is slow.
     if isinstance(key, float):
         return "\x00NaN" if math.isnan(key) else float(key)
     if isinstance(key, Decimal):
         return key
     if isinstance(key, int):
         return int(key)
+    if isinstance(key, (str, UntypedAtomic, AnyURI)):
+        return str(key)
     if isinstance(key, AbstractDateTime):
         return (cls.__name__.rstrip("10"), key.tzinfo is None, key.todelta())
     if isinstance(key, Duration):
@@ -62,17 +64,16 @@ class XMap(FunctionItem):
 
     symbol = "map"
     label = "map"
+    _changes: Mapping[object, tuple[Any, Sequence[Any]] | None] = MappingProxyType({})
 
     def __init__(self, pairs: Iterable[tuple[Any, Sequence[Any]]] = ()) -> None:
-        super().__init__()
         self._base: Entries = {same_key(k): (k, v) for k, v in pairs}
-        self._changes: dict[object, tuple[Any, Sequence[Any]] | None] = {}
         self._size = len(self._base)
 
     @classmethod
     def of_entries(cls, entries: dict[object, tuple[Any, Sequence[Any]]]) -> XMap:
         """Make a map that takes over ``entries`` (normalized key to pair)."""
-        self = cls()
+        self = cls.__new__(cls)
         self._base = entries
         self._size = len(entries)
         return self
@@ -90,7 +91,7 @@ class XMap(FunctionItem):
                 else:
                     joined[plain] = pair
             self._base = joined
-            self._changes = {}
+            self._changes = MappingProxyType({})
         return self._base
 
     def find(self, plain: object) -> tuple[Any, Sequence[Any]] | None:
@@ -100,7 +101,7 @@ class XMap(FunctionItem):
 
     def changed(self, changes: Mapping[object, tuple[Any, Sequence[Any]] | None], size: int) -> XMap:
         """Return a map with some more changes (None removes), ``size`` entries in all."""
-        twin = XMap()
+        twin = XMap.__new__(XMap)
         twin._changes = {**self._changes, **changes}
         twin._base = self._base
         twin._size = size
@@ -187,7 +188,6 @@ class XArray(FunctionItem):
     label = "array"
 
     def __init__(self, members: Iterable[Sequence[Any]] = ()) -> None:
-        super().__init__()
         self.members: list[Sequence[Any]] = list(members)
 
     def __len__(self) -> int:

@@ -78,6 +78,8 @@ class FunctionDeclaration:
 
     def __post_init__(self) -> None:
         self.accepted = accepted_classes(self.result)
+        # The slots of the parameters are the first of the frame.
+        self.typed = [(place, p) for place, p in enumerate(self.parameters) if p.type is not ANY]
 
     @property
     def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
@@ -88,24 +90,23 @@ class FunctionDeclaration:
         self, ctx: Context, args: Sequence[Sequence[Any]], captured: Sequence[Any] = ()
     ) -> Sequence[Any]:
         """Call the function with a frame of its own."""
-        frame: list[Any] = [None] * self.scope.size
-        for parameter, value in zip(self.parameters, args):
-            wanted = parameter.type
-            if wanted is ANY or (len(value) == 1 and type(value[0]) in parameter.accepted):
-                frame[parameter.slot] = value
-            else:
-                frame[parameter.slot] = convert(value, wanted, f"argument ${parameter.name}")
-        for (_, slot), value in zip(self.scope.captures, captured):
-            frame[slot] = value
+        frame: list[Any] = [*args]
+        frame += [None] * (self.scope.size - len(frame))
+        for place, parameter in self.typed:
+            value = frame[place]
+            if len(value) != 1 or type(value[0]) not in parameter.accepted:
+                frame[place] = convert(value, parameter.type, f"argument ${parameter.name}")
+        if captured:
+            for (_, slot), value in zip(self.scope.captures, captured):
+                frame[slot] = value
         if self.body is None:
             return convert([], self.result, "result")
         meter = ctx.execution.meter
-        meter.step(1)
         meter.enter()
         try:
             result: Sequence[Any] = self.body.run(ctx.call(frame))
         finally:
-            meter.leave()
+            meter.depth -= 1
         if self.result is ANY or (len(result) == 1 and type(result[0]) in self.accepted):
             return result
         return convert(result, self.result, "result")
@@ -207,7 +208,7 @@ class VariableDeclaration:
         try:
             result: Sequence[Any] = self.value.run(inner)
         finally:
-            execution.meter.leave()
+            execution.meter.depth -= 1
         if wanted is not None and not wanted.matches(result):
             raise mismatch(result, wanted, f"value of ${self.name}")
         return result

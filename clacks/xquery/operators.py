@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from elementpath.datatypes import UntypedAtomic
 
 from clacks.common.errors import QuerySyntaxError
-from clacks.xquery.arithmetic import OPERATIONS, negate, operand
+from clacks.xquery.arithmetic import NATIVE, OPERATIONS, negate, operand
 from clacks.xquery.axes import in_document_order
 from clacks.xquery.casts import cast_atomic
 from clacks.xquery.conversion import atomize_one, describe, string_of_item
@@ -123,23 +123,39 @@ class Variable(Expression):
     def nud(self) -> Any:
         """Parse the name and find the binding."""
         parser = self.parser
-        if parser.source[self.span[1] : parser.next_token.span[0]].strip():
-            pass
         name = parser.qname()
         self.name = name.expand()
         self.value = name.value
-        self.slot = parser.scope.find(self.name)
-        if self.slot is None:
-            parser.module.wanted_variables.append(self)
+        slot = parser.scope.find(self.name)
+        if slot is not None:
+            return LocalVariable.of(self, slot)
+        parser.module.wanted_variables.append(self)
         return self
 
     def run(self, ctx: Context) -> Sequence[Any]:
-        """Return the value."""
-        if self.slot is not None:
-            value: Sequence[Any] = ctx.frame[self.slot]
-            return value
+        """Return the value of the declaration."""
         found: Sequence[Any] = self.declaration.value_in(ctx)
         return found
+
+
+class LocalVariable(Variable):
+    """A variable that has a slot; most tokens that run are this one."""
+
+    symbol = "$"
+    slot: int
+
+    @classmethod
+    def of(cls, variable: Variable, slot: int) -> LocalVariable:
+        """Make one in place of ``variable``."""
+        self = cls.at(variable)
+        self.name = variable.name
+        self.slot = slot
+        return self
+
+    def run(self, ctx: Context) -> Sequence[Any]:
+        """Return the value in the frame."""
+        value: Sequence[Any] = ctx.frame[self.slot]
+        return value
 
 
 @token("(", lbp=80)
@@ -275,22 +291,34 @@ class Range(Binary):
         return [low] if low == high else range(low, high + 1)
 
 
+NUMBERS = frozenset({int, float})
+SMALL = 2**30
+"""Integers up to here need no look at their size before they are multiplied."""
+
+
 class Arithmetic(Binary):
     """A binary arithmetic operator."""
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return one value, or nothing if an operand is empty."""
-        left = self._items[0].run(ctx)
-        a = left[0] if len(left) == 1 and type(left[0]) is int else operand(atomize_one(left))
+        first, second = self._items
+        left = first.run(ctx)
+        a = left[0] if len(left) == 1 and type(left[0]) in NUMBERS else operand(atomize_one(left))
         if a is None:
             return EMPTY
-        right = self._items[1].run(ctx)
-        b = right[0] if len(right) == 1 and type(right[0]) is int else operand(atomize_one(right))
+        right = second.run(ctx)
+        b = right[0] if len(right) == 1 and type(right[0]) in NUMBERS else operand(atomize_one(right))
         if b is None:
             return EMPTY
         execution = ctx.execution
         execution.meter.step(1)
-        return [OPERATIONS[self.symbol](a, b, execution.meter, execution.timezone)]
+        cls, symbol = type(a), self.symbol
+        if cls is type(b) and symbol in NATIVE:
+            if cls is float:
+                return [NATIVE[symbol](a, b)]
+            if cls is int and symbol in "+-*" and -SMALL < a < SMALL and -SMALL < b < SMALL:
+                return [NATIVE[symbol](a, b)]
+        return [OPERATIONS[symbol](a, b, execution.meter, execution.timezone)]
 
 
 @token("+", "-", lbp=40)
