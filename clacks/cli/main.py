@@ -20,17 +20,20 @@ from clacks.cli.title import hide_passwords
 __all__ = ["COMMANDS", "Commands", "app", "main"]
 
 COMMANDS: dict[str, str] = {
-    "up": "Start everything on this machine: a broker and an agent.",
+    "up": "Start everything on this machine: a broker, an agent and a gateway.",
     "broker": "Start the embedded broker alone.",
     "agent": "Start an agent that connects to a broker.",
+    "gateway": "Start a gateway: browsers and the clients of other systems on a bus.",
     "client": "Start a managed client: it announces itself and serves its commands.",
     "listen": "Show events as they come.",
     "send": "Send one event.",
     "call": "Call a command of an agent.",
     "nodes": "Show the nodes of the domain.",
     "clients": "Show the clients of the domain.",
+    "log": "See, copy and prune the event log of a running agent.",
     "events": "See, check and make event types.",
     "users": "See, add and remove users and their API keys.",
+    "token": "Make a token for the gateway.",
     "query": "Evaluate an XQuery on a file.",
     "doctor": "Check the installation and the connection, and say what to do.",
 }

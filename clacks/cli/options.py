@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["Domain", "Events", "PasswordFile", "StateDir", "Timeout", "Url"]
+__all__ = ["Domain", "Events", "Listeners", "NoAuth", "PasswordFile", "StateDir", "Timeout", "Url"]
 
 Url: TypeAlias = Annotated[
     str | None,
@@ -43,4 +43,17 @@ Domain: TypeAlias = Annotated[
 ]
 Timeout: TypeAlias = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.0, help="How long to wait for the answer.")
+]
+Listeners: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--listen",
+        metavar="KIND=HOST:PORT",
+        help="Where to listen; may be given again. Kinds: http, https, eventhub, truenas (also unix:PATH), "
+        "sysadm, sysadm-bridge, amqp, amqps.",
+    ),
+]
+NoAuth: TypeAlias = Annotated[
+    bool,
+    typer.Option("--no-auth", help="Whoever comes over the web is a guest; on loopback only."),
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import secrets
 import signal
 import string
@@ -34,12 +35,27 @@ from clacks.net.tls import CertificateWatch, server_context
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["LOCAL_AGENT", "Guests", "broker_urls", "guests", "running_broker", "stop_event"]
+    from clacks.store import Store
+
+__all__ = [
+    "LOCAL_AGENT",
+    "LOCAL_GATEWAY",
+    "Guests",
+    "Logins",
+    "broker_urls",
+    "guests",
+    "opened_store",
+    "running_broker",
+    "stop_event",
+]
 
 _log = logging.getLogger(__name__)
 
 LOCAL_AGENT = "clacks:agent"
 """Login of the agent inside ``clacks up``. No user can have a name with a colon, so nobody else is it."""
+
+LOCAL_GATEWAY = "clacks:gateway"
+"""Login of the gateway inside ``clacks up``, likewise."""
 
 _LOOK_AGAIN = 1.0  # seconds between two looks at the files
 _CERTIFICATES = 3600.0  # seconds between two looks at the certificates, which are renewed weeks ahead
@@ -91,7 +107,7 @@ def _with_guest(found: Guests, name: str, password: str, known: Mapping[str, tup
     return Guests(found.credentials.joined(make_credentials(name, password)), roles)
 
 
-class _Logins:
+class Logins:
     """The credentials that count now: those of the file and those of guests."""
 
     def __init__(self, settings: Settings, more: Credentials) -> None:
@@ -101,6 +117,7 @@ class _Logins:
         self.now = read_credentials(settings).joined(more)
 
     def __call__(self) -> Credentials:
+        """Return them."""
         return self.now
 
     def look_again(self) -> None:
@@ -159,8 +176,11 @@ async def running_broker(
         SettingsError: If a file cannot be used.
         ConnectionFailed: If a port cannot be had.
     """
-    rights = RightsFile(settings.rights_file, {**users.roles, **({agent: ("agent",)} if agent else {})})
-    logins = _Logins(settings, users.credentials)
+    rights = RightsFile(
+        settings.rights_file,
+        {**users.roles, **({agent: ("agent",), LOCAL_GATEWAY: ("gateway",)} if agent else {})},
+    )
+    logins = Logins(settings, users.credentials)
     certificate = _Certificate(settings)
     broker = Broker(registry, rights.read(), settings.limits, domain=settings.domain)
     server = BrokerServer(
@@ -200,14 +220,28 @@ async def running_broker(
                 await watching
 
 
+def opened_store(settings: Settings) -> Store:
+    """Return the store that the settings name, not yet started.
+
+    Raises:
+        StoreError: The address means no store, or its extra is not installed.
+    """
+    from clacks.store import open_store
+
+    where = settings.log.store or str(settings.state_dir / "log.sqlite")
+    name = settings.node or platform.node() or "recorder"
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open_store(
+        where, sync=settings.log.sync, domain=settings.domain, recorder=name, limits=settings.limits
+    )
+
+
 def broker_urls(server: BrokerServer, settings: Settings) -> list[str]:
     """Return the URLs under which a running broker can be reached, without a user."""
     host = settings.host
     if host in ("127.0.0.1", "::1", ""):
         host = "localhost"
     elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        import platform
-
         host = platform.node() or "localhost"
     shown = f"[{host}]" if ":" in host else host
     return [f"{scheme}://{shown}:{port}/{settings.domain}" for scheme, port in server.ports.items()]

@@ -1,4 +1,4 @@
-"""``clacks up``: everything on one machine, in one process: a broker and an agent."""
+"""``clacks up``: everything on one machine, in one process: a broker, an agent and a gateway."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from clacks.cli import output
-from clacks.cli.options import Domain, Events, PasswordFile, StateDir
+from clacks.cli.options import Domain, Events, Listeners, NoAuth, PasswordFile, StateDir
+from clacks.cli.recording import Record, running_recorder
 
 __all__ = ["Host", "Port", "TlsPort", "User", "app", "up"]
 
@@ -44,44 +45,75 @@ def up(
     user: User = None,
     password_file: PasswordFile = None,
     node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Name of the agent.")] = None,
+    listen: Listeners = None,
+    no_auth: NoAuth = False,
+    record: Record = None,
     events: Events = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Start everything on this machine: a broker and an agent. Ctrl-C stops it.
+    """Start everything on this machine: a broker, an agent and a gateway. Ctrl-C stops it.
 
     For amqps://localhost an own certificate authority is made, which Clacks trusts for this machine's own
     names and for nothing else.
     """
     import asyncio
+    import contextlib
 
     from clacks.agent.service import Agent
     from clacks.bus import Bus
     from clacks.cli import serving
     from clacks.cli.events import registry_of
+    from clacks.cli.web import broker_listeners, running_gateway, web_listeners
     from clacks.common.settings import Settings
     from clacks.net.client import LocalConnector
 
     settings = Settings.load().changed(
         host=host, port=port, tls_port=tls_port, domain=domain, node=node, state_dir=state_dir
     )
+    settings = broker_listeners(listen, settings)
+    web = web_listeners(listen, settings, no_auth=no_auth)
     users = serving.guests(user or (), settings, password_file)
     registry = registry_of(settings, events)
 
     async def run() -> None:
         async with serving.running_broker(settings, registry, users, serving.LOCAL_AGENT) as server:
-            bus = Bus(
-                f"amqp://localhost/{settings.domain}",
-                registry=registry,
-                connector=LocalConnector(
-                    lambda: server.local_socket(serving.LOCAL_AGENT), serving.LOCAL_AGENT
-                ),
-                limits=settings.limits,
-            )
-            agent = Agent(bus, registry, settings, users=users.roles | {serving.LOCAL_AGENT: ("agent",)})
+
+            def local_bus(login: str) -> Bus:
+                return Bus(
+                    f"amqp://localhost/{settings.domain}",
+                    registry=registry,
+                    connector=LocalConnector(lambda: server.local_socket(login), login),
+                    limits=settings.limits,
+                )
+
+            bus, web_bus = local_bus(serving.LOCAL_AGENT), local_bus(serving.LOCAL_GATEWAY)
+            logins: dict[str, tuple[str, ...]] = {
+                serving.LOCAL_AGENT: ("agent",),
+                serving.LOCAL_GATEWAY: ("gateway",),
+            }
+            agent = Agent(bus, registry, settings, users=users.roles | logins)
             # Both watch the same files: the one that reads them first must tell the other.
             agent.on_rights = server.broker.set_rights
             agent.on_schemas = lambda: server.broker.set_registry(registry)
-            async with bus, agent:
+            async with contextlib.AsyncExitStack() as stack:
+                for part in (bus, agent, web_bus):
+                    await stack.enter_async_context(part)
+                store = await stack.enter_async_context(
+                    running_recorder(bus, agent, registry, settings, asked=record, usual=True)
+                )
+                await stack.enter_async_context(
+                    running_gateway(
+                        web_bus,
+                        registry,
+                        settings,
+                        web,
+                        credentials=lambda: server.credentials,
+                        rights=lambda: agent.commands.rights,
+                        store=store,
+                        no_auth=no_auth,
+                        busy_is_fine=not listen,
+                    )
+                )
                 stopped = serving.stop_event()
                 for url in serving.broker_urls(server, settings):
                     output.line(url)

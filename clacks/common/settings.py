@@ -22,6 +22,7 @@ from clacks.common.settings_parts import (
     JobSettings,
     LogSettings,
     SourcesSettings,
+    WebSettings,
     read_jobs,
     read_table,
 )
@@ -145,6 +146,9 @@ class Settings:
 
     client: ClientSettings = field(default_factory=ClientSettings)
     """What ``clacks client`` does: table ``[client]``."""
+
+    web: WebSettings = field(default_factory=WebSettings)
+    """The gateway: table ``[web]``."""
 
     sources: SourcesSettings = field(default_factory=SourcesSettings)
     """What ``clacks source NAME`` does: tables ``[sources.NAME]``."""
@@ -317,11 +321,12 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "limits": _limits,
     "client": lambda value, base: read_table(ClientSettings, value, base),
     "log": lambda value, base: read_table(LogSettings, value, base),
+    "web": lambda value, base: read_table(WebSettings, value, base),
     "sources": lambda value, base: read_table(SourcesSettings, value, base),
     "jobs": read_jobs,
 }
 
-_TABLES = frozenset({"limits", "log", "client", "sources", "jobs"})  # they have no variable
+_TABLES = frozenset({"limits", "log", "client", "web", "sources", "jobs"})  # they have no variable
 
 
 def _from_text(key: str, text: str) -> Any:

@@ -25,6 +25,7 @@ __all__ = [
     "LogSettings",
     "PuppetSettings",
     "SourcesSettings",
+    "WebSettings",
     "read_jobs",
     "read_table",
 ]
@@ -93,6 +94,8 @@ def _map(value: Any, base: Path) -> Mapping[str, str]:
 
 
 def _setting(read: Reader, default: Any) -> Any:
+    if default.__hash__ is None:  # dataclasses take no such value as a default
+        return field(default_factory=lambda: default, metadata={"read": read})
     return field(default=default, metadata={"read": read})
 
 
@@ -330,6 +333,31 @@ class LogSettings:
 
     keep_bytes: int = _setting(_whole(1024 * 1024, 10**15), 1024**3)
     """Bytes that the log may take; the oldest events go first, whichever of the three is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The table ``[web]``: the gateway."""
+
+    listen: tuple[str, ...] = _setting(_texts, ())
+    """Listeners, as ``--listen`` says them: ``http=HOST:PORT``. If there is none for HTTP: 127.0.0.1:8080."""
+
+    hosts: tuple[str, ...] = _setting(_texts, ())
+    """Names under which the gateway is reached, beside those of this machine; a request for another host is
+    refused (DNS rebinding). ``*`` takes all."""
+
+    origins: tuple[str, ...] = _setting(_texts, ())
+    """Origins of pages that may use the gateway beside its own: ``https://example.org``; ``*``: all."""
+
+    token_algorithm: str = _setting(_one_of("HS256", "RS256", "ES256"), "HS256")
+    """What tokens are signed with: a secret that both sides know, or a private key of whoever makes them."""
+
+    token_key: Path | None = _setting(_path, None)
+    """File with the secret (at least 32 bytes), or with the public key in PEM. If not said, ``token.key`` in
+    the state folder, which ``clacks token`` makes."""
+
+    options: Mapping[str, str] = field(default_factory=dict, metadata={"read": _map})
+    """Options of dialects, by name: ``error_code`` (of SysAdm: ``text`` or ``number``)."""
 
 
 def read_table(kind: type[Table], value: Any, base: Path) -> Table:

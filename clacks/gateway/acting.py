@@ -257,10 +257,7 @@ class Hand:
         properties = None if user == GUEST else {_ON_BEHALF: user}
         try:
             if stored:
-                answer = await self.house.bus.request(
-                    Request("recordEvent", (event.xml.decode("utf-8"),)), timeout=10.0, on_behalf_of=user
-                )
-                return Published(answer if isinstance(answer, str) else None)
+                return Published(await self.house.bus.publish(event, stored=True, properties=properties))
             if await self.house.bus.publish(event, properties=properties):
                 return None
             return Failed(Failure.UNAVAILABLE, "the broker takes no events")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from clacks.bus import Bus, Received, Subscription
+from clacks.bus.joining import LOG_ID
 from clacks.common.credentials import Credentials as Known
 from clacks.common.errors import BusError
 from clacks.common.limits import Limits
@@ -41,7 +42,7 @@ from clacks.gateway.tokens import TokenKey
 from clacks.net.web import Answer, Streaming, Upgrade, WebListener, WebServer
 from clacks.net.web_link import Link
 from clacks.store.api import EventLog, KeyValue
-from clacks.store.ids import RECORDERS, IdClock
+from clacks.store.ids import RECORDERS, IdClock, LogId
 
 __all__ = ["Gateway", "Options"]
 
@@ -55,6 +56,7 @@ _SECURITY: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "clacks",
 }
 
 
@@ -273,7 +275,14 @@ class Gateway:
         event = received.event
         if event.kind == TOPIC_MESSAGE:
             return Delivered(event, "", 0)
-        made = self._ids.next(_now_ms())
+        given = received.properties.get(LOG_ID)
+        if isinstance(given, str):
+            with contextlib.suppress(ValueError):
+                return self._typed(received, LogId.parse(given))
+        return self._typed(received, self._ids.next(_now_ms()))
+
+    def _typed(self, received: Received, made: LogId) -> Delivered:
+        event = received.event
         event_id = received.properties.get("cloudEvents_id")
         delivered = Delivered(
             event, str(made), made.ms, event_id=event_id if isinstance(event_id, str) else ""

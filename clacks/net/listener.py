@@ -465,6 +465,11 @@ class BrokerServer:
         """Forget a socket."""
         self._sockets.pop(link, None)
 
+    @property
+    def credentials(self) -> Credentials:
+        """The users that count now."""
+        return self._credentials()
+
     def keys_of(self, user: str) -> ScramKeys | None:
         """Return the keys that ``user`` logs in with now, or None if it has none."""
         return self._credentials().users.get(user)

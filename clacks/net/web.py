@@ -30,6 +30,7 @@ from clacks.common.limits import Limits
 from clacks.common.metrics import Metrics
 from clacks.dialects.exchange import Request, Response
 from clacks.dialects.session import Hello
+from clacks.net.tls import server_binding
 from clacks.net.web_frames import chunk, plain, text_frame
 from clacks.net.web_link import Link, Outbox
 
@@ -51,7 +52,6 @@ class WebListener:
         host, port: Address and port (0 takes a free one); or
         path: of a socket in the file system.
         tls: Context, or None.
-        binding: Gives the channel binding of the certificate in use (RFC 5929).
     """
 
     kind: str
@@ -59,7 +59,6 @@ class WebListener:
     port: int = 0
     path: Path | None = None
     tls: ssl.SSLContext | None = None
-    binding: Callable[[], bytes] = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,7 +431,7 @@ def _hello(listener: WebListener, raw: web.BaseRequest) -> Hello:
         address=address,
         secure=tls or address == "unix" or is_loopback(address),
         tls=tls,
-        binding=listener.binding() if tls else b"",
+        binding=(server_binding(raw.transport) if raw.transport is not None else None) or b"",
     )
 
 
