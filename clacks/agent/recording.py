@@ -132,6 +132,8 @@ class Recorder:
         self._republishing: asyncio.Task[None] | None = None
         self._end_state: Callable[[], None] | None = None
         self._keys: dict[str, str | None] = {}
+        self._before = commands.record
+        """Who recorded for the commands of the agent when it was not us."""
         self._warned = float("-inf")
 
     # -- life
@@ -178,7 +180,7 @@ class Recorder:
         for service in services:
             await service.close()
         if self._commands.record == self._record_here:
-            self._commands.record = None
+            self._commands.record = self._before
         if self._subscription is not None:
             await self._subscription.close()  # what waits in it is still read
         tasks, self._tasks = self._tasks, []

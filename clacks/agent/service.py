@@ -135,6 +135,7 @@ class Agent:
             nodes=self._shown_nodes,
             elsewhere=self._shown_methods,
         )
+        self.commands.record = self._record
         self.commands.register(self)
         self.on_rights: Callable[[Rights], object] | None = None
         self.on_schemas: Callable[[], object] | None = None
@@ -295,6 +296,14 @@ class Agent:
 
     def _shown_methods(self) -> dict[str, dict[str, Any]]:
         return self._presence.shown_methods() if self._presence is not None else {}
+
+    def _record(self, event: Event, user: str) -> str:
+        """Have another agent record an event of a user, from the worker thread of a command.
+
+        Whether the user may publish it was decided here; for that agent it is ours.
+        """
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(self._bus.publish(event, stored=True), self._loop).result()
 
     def _publish(self, event: Event) -> None:
         """Send an event from the worker thread of a command."""

@@ -5,6 +5,7 @@ uses asyncio's tasks and queues, never sockets: those are in ``net``; what AMQP 
 """
 
 from clacks.bus.bus import Bus, EventLike
+from clacks.bus.replaying import Since
 from clacks.bus.serving import CallHandler, Service
 from clacks.bus.state import BusState, StateChange
 from clacks.bus.subscription import Gap, Received, Subscription
@@ -17,6 +18,7 @@ __all__ = [
     "Gap",
     "Received",
     "Service",
+    "Since",
     "StateChange",
     "Subscription",
 ]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from clacks.amqp.eventmessage import RESERVED, EventIdentity
 from clacks.common.errors import CommandRefused, CommandTimeout, LinkRefused, OutcomeUnknown
 from clacks.common.event import Event
-from clacks.common.jsonrpc import UNAVAILABLE
+from clacks.common.jsonrpc import OUTCOME_UNKNOWN, UNAVAILABLE
 
 __all__ = ["LOG_QUEUE", "NOBODY_RECORDS", "PATIENCE", "Ask", "record"]
 
@@ -69,6 +69,10 @@ async def record(
             return str(await ask("recordEvent", arguments, deadline - loop.time()))
         except OutcomeUnknown as error:
             doubtful = error
+        except CommandRefused as error:
+            if error.code != OUTCOME_UNKNOWN:  # the agent's own word that it stopped in the middle
+                raise
+            doubtful = OutcomeUnknown(error.code, error.message, error.data)
         except (CommandTimeout, LinkRefused):
             # There was somebody a moment ago: it may come back.
             if doubtful is None:

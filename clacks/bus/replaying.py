@@ -27,7 +27,7 @@ from clacks.common.errors import (
     LinkRefused,
     OutcomeUnknown,
 )
-from clacks.common.jsonrpc import UNAVAILABLE
+from clacks.common.jsonrpc import OUTCOME_UNKNOWN, UNAVAILABLE
 from clacks.common.schema import SchemaRegistry
 
 __all__ = ["Replay", "Since", "since_text"]
@@ -203,6 +203,9 @@ class Replay:
                 return await self._page(place)
             except (CommandTimeout, OutcomeUnknown, LinkRefused, ConnectionLost):
                 if loop.time() > deadline:
+                    raise
+            except CommandRefused as error:
+                if error.code not in (UNAVAILABLE, OUTCOME_UNKNOWN) or loop.time() > deadline:
                     raise
             await asyncio.sleep(_AGAIN)
 

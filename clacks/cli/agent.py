@@ -8,6 +8,7 @@ import typer
 
 from clacks.cli import output
 from clacks.cli.options import Events, PasswordFile, StateDir, Url
+from clacks.cli.recording import Record, running_recorder
 
 __all__ = ["agent", "app"]
 
@@ -29,6 +30,7 @@ def agent(
         bool | None,
         typer.Option("--trust-users", help="Believe who calls on a broker that does not check it."),
     ] = None,
+    record: Record = None,
     events: Events = None,
     state_dir: StateDir = None,
 ) -> None:
@@ -49,6 +51,7 @@ def agent(
         async with (
             open_bus(bus_at, settings, registry) as bus,
             Agent(bus, registry, settings) as serving_agent,
+            running_recorder(bus, serving_agent, registry, settings, asked=record, usual=False),
         ):
             stopped = serving.stop_event()
             output.note(f"agent {serving_agent.node} at {bus_at}; Ctrl-C stops")

@@ -73,6 +73,14 @@ def listen(
     count: Annotated[
         int | None, typer.Option("--count", "-n", min=1, help="Stop after so many events.")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="First what was recorded since: a time ago such as -1h, an ISO time, or after a log id.",
+        ),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", "-f", help="How events are shown.")] = Format.XML,
     url: Url = None,
     password_file: PasswordFile = None,
@@ -102,7 +110,7 @@ def listen(
                     output.note(f"{change.state.value}: {change.reason}") if change.reason else None
                 )
             )
-            async with await bus.subscribe(query, kinds=type_ or None) as subscription:
+            async with await bus.subscribe(query, kinds=type_ or None, since=since) as subscription:
                 output.note(f"listening at {bus_at}, Ctrl-C ends")
                 async for event in subscription:
                     output.line(formatted(event, form))

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from lxml import objectify
 
-from clacks.bus import Bus, Gap, Received, Subscription
+from clacks.bus import Bus, Gap, Received, Since, Subscription
 from clacks.common.address import DEFAULT_DOMAIN
 from clacks.common.components.connection import Door
 from clacks.common.components.handover import Handover
@@ -60,10 +60,15 @@ class AMQPEventConsumer:
         limits: How much may wait for the callback, and the sizes of messages.
         tracing: Makes a span of each callback, as part of the trace that the event came with.
 
+        since: First the events recorded since then, and then live ones, without gap or double; what is missed
+            later, while the connection is away, is replayed, too. An ISO time or aware datetime, a time ago
+            such as ``"-1h"``, or a log id, after which to begin.
+
     Raises:
         SettingsError: The URL is none.
         QuerySyntaxError: The query does not compile.
         ConnectionFailed, LoginRefused, LinkRefused: Nobody there, wrong credentials, not allowed.
+        CommandRefused: ``since``, and no agent on this domain records events.
 
     Example:
         >>> with AMQPEventConsumer(  # doctest: +SKIP
@@ -85,10 +90,11 @@ class AMQPEventConsumer:
         registry: SchemaRegistry | None = None,
         limits: Limits = DEFAULT_LIMITS,
         tracing: Tracing | None = None,
+        since: Since | None = None,
     ) -> None:
         door = Door.of(url, domain=domain, ca=ca, registry=registry, limits=limits, tracing=tracing)
         self._feed = _Feed(door, callback)
-        self._feed.start(xquery)
+        self._feed.start(xquery, since)
         self._finalizer = weakref.finalize(self, self._feed.release)
 
     def join(self, timeout: float | None = None) -> None:
@@ -158,20 +164,20 @@ class _Feed:
         self._handover: Handover[Event | Received] = Handover(self._lease.soon)
         self._thread = threading.Thread(target=self._work, name="clacks-consumer", daemon=True)
 
-    def start(self, xquery: str) -> None:
+    def start(self, xquery: str, since: Since | None) -> None:
         try:
-            self._lease.run(self._open(xquery))
+            self._lease.run(self._open(xquery, since))
         except BaseException:
             self.ended.set()
             self._lease.close()
             raise
         self._thread.start()
 
-    async def _open(self, xquery: str) -> None:
+    async def _open(self, xquery: str, since: Since | None) -> None:
         try:
             async with asyncio.timeout(OPENING_TIME):
                 await self._bus.start()
-                self.subscription = await self._bus.subscribe(xquery)
+                self.subscription = await self._bus.subscribe(xquery, since=since)
         except TimeoutError as error:
             where = self._door.url.safe
             raise ConnectionFailed(f"{where}: no subscription within {OPENING_TIME:g} seconds") from error
