@@ -101,7 +101,7 @@ class Broker:
         self.delivered = self.metrics.counter("messages_delivered")
         self.filter_errors = self.metrics.counter("filter_errors")
         self.total = Total(limits.waiting_bytes)
-        self.topics = TopicTree()
+        self.topics = TopicTree(self.metrics)
         self._drops = Drops(self.metrics)
         self._refusals = Drops(self.metrics, "links_refused", "link refused")
         self._new_name = new_name

@@ -22,7 +22,7 @@ from clacks.amqp.engine import Sender
 from clacks.amqp.messages import Envelope, decode, open_envelope
 from clacks.broker.waiting import Waiting
 from clacks.common.errors import MalformedEvent, ProtocolError
-from clacks.common.metrics import Counter
+from clacks.common.metrics import Counter, Metrics
 from clacks.common.xmltext import read_document
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Subscription:
         self.sender = sender
         self.outlet = outlet
         self.address = address
-        self.query = query
+        self.query: Query | str | None = query
         self.waiting = waiting
         self.credit = 0
         self.delivered = 0
@@ -215,10 +215,11 @@ def _failed(key: Hashable, error: Exception) -> None:
 class Group:
     """Subscriptions of one pattern that may see the same topics."""
 
-    __slots__ = ("allows", "filtered", "index", "plain")
+    __slots__ = ("allows", "filtered", "index", "metrics", "plain")
 
-    def __init__(self, allows: Callable[[str], bool]) -> None:
+    def __init__(self, allows: Callable[[str], bool], metrics: Metrics | None = None) -> None:
         self.allows = allows
+        self.metrics = metrics
         self.plain: dict[Subscription, None] = {}
         self.filtered: dict[Subscription, None] = {}
         self.index: FilterIndex | None = None
@@ -233,8 +234,12 @@ class Group:
             from clacks.filters.index import FilterIndex
             from clacks.xquery.budget import BROKER_BUDGET
 
-            self.index = FilterIndex(budget=BROKER_BUDGET, on_error=_failed)
+            self.index = FilterIndex(budget=BROKER_BUDGET, on_error=_failed, metrics=self.metrics)
         self.index.add(subscription, subscription.query)
+        # The index keeps what it needs: of most queries no compiled tree.
+        subscription.query = (
+            subscription.query if isinstance(subscription.query, str) else subscription.query.text
+        )
         self.filtered[subscription] = None
 
     def remove(self, subscription: Subscription) -> None:
@@ -289,7 +294,8 @@ _ROUTES: Final = 65536  # topics whose groups are remembered
 class TopicTree:
     """All subscriptions to topics, by pattern."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics
         self._root = _Level()
         self._exact: dict[str, dict[Hashable, Group]] = {}
         self._routes: dict[str, tuple[Group, ...]] = {}
@@ -317,7 +323,7 @@ class TopicTree:
         groups = self._level(pattern).groups if wild else self._exact.setdefault(pattern, {})
         group = groups.get(key)
         if group is None:
-            group = Group(allows)
+            group = Group(allows, self._metrics)
             group.add(subscription)
             groups[key] = group
             self._routes.clear()

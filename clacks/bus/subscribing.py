@@ -54,7 +54,17 @@ _RELOAD: Final = 5.0  # seconds between looks at the schema folders because of u
 class Tap:
     """One receiving link."""
 
-    __slots__ = ("address", "applied", "kind", "query", "receiver", "refusal", "selector", "settled", "subscriptions")
+    __slots__ = (
+        "address",
+        "applied",
+        "kind",
+        "query",
+        "receiver",
+        "refusal",
+        "selector",
+        "settled",
+        "subscriptions",
+    )
 
     def __init__(
         self, address: str, kind: str | None, query: str | None, selector: str | None = None
@@ -115,7 +125,7 @@ class Subscriber:
         self._indexed: set[Subscription] = set()
         self._variables = 0
         self._reloaded = float("-inf")
-        self._failed: set[str] = set()
+        self._failed: set[Subscription] = set()
         self._broken: dict[tuple[str, str | None], int] = {}
         self._last_warning: dict[str, float] = {}
         self._restored = asyncio.Event()
@@ -260,14 +270,14 @@ class Subscriber:
         if self._index is None:
             from clacks.filters.index import FilterIndex
 
-            self._index = FilterIndex(on_error=self._query_failed)
+            self._index = FilterIndex(on_error=self._query_failed, metrics=self._metrics)
         self._index.add(subscription, query)
         self._indexed.add(subscription)
 
     def _query_failed(self, key: Any, error: Exception) -> None:
         self._metrics.count("filter_errors")
-        if key.xquery not in self._failed:
-            self._failed.add(key.xquery)
+        if key not in self._failed:
+            self._failed.add(key)
             log.warning("a filter failed on an event, which counts as no match error=%s", error)
 
     # -- the end of a subscription
@@ -284,8 +294,7 @@ class Subscriber:
             tap.subscriptions.remove(subscription)
             if not tap.subscriptions:
                 self._drop(tap)
-        if not any(part.text == subscription.xquery for part in self._parts.values()):
-            self._failed.discard(subscription.xquery)
+        self._failed.discard(subscription)
 
     def _drop(self, tap: Tap) -> None:
         self._taps.pop(tap, None)

@@ -25,12 +25,14 @@ class Entry:
         single: Whether what decides needs a path with one node at most.
         condition: What is evaluated when the facts do not decide; None if they do.
         query: The compiled query, if the engine is needed every time; else None.
+        errors: Events on which it failed.
     """
 
     __slots__ = (
         "access",
         "condition",
         "decides",
+        "errors",
         "identity",
         "keys",
         "query",
@@ -56,6 +58,7 @@ class Entry:
         self.decides = access.decides
         self.condition = condition
         self.query = query
+        self.errors = 0
         self.single = any(fact.single for fact in access.facts or ())
 
     def join(self, key: Hashable) -> None:

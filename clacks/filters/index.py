@@ -28,6 +28,7 @@ from lxml import etree
 
 from clacks.common.errors import QueryError
 from clacks.common.event_document import EVENTS_NS
+from clacks.common.metrics import Metrics
 from clacks.common.xmltext import read_document
 from clacks.filters.access import Access, Fact, access, possible_children
 from clacks.filters.entry import Entry
@@ -69,6 +70,8 @@ class Explanation:
         kinds: The event types that it can match, or None for any.
         unknown: What was not understood.
         shared: How many keys share this entry.
+        name: A few letters that stand for the query in metrics and logs.
+        errors: Events on which it failed since it was added.
     """
 
     text: str
@@ -78,6 +81,8 @@ class Explanation:
     kinds: frozenset[str] | None
     unknown: tuple[str, ...]
     shared: int
+    name: str
+    errors: int
 
 
 @dataclass(slots=True)
@@ -116,6 +121,9 @@ class FilterIndex:
     Args:
         budget: What each evaluation of a query by the engine may cost.
         on_error: Called with a key and the error when a query fails on an event, at every failure.
+        metrics: Where to count, together with other indexes of the service: ``filters``, ``filters_exact``
+            (both as of now), ``filter_evaluations``, ``filter_evaluations_by_engine``, and
+            ``filter_errors_by_filter{filter}`` with the `Explanation.name` of the query.
     """
 
     def __init__(
@@ -123,8 +131,14 @@ class FilterIndex:
         *,
         budget: QueryBudget = DEFAULT,
         on_error: Callable[[Hashable, Exception], None] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.statistics = Statistics()
+        self._metrics = metrics if metrics is not None else Metrics()
+        self._filters = self._metrics.counter("filters")
+        self._exact = self._metrics.counter("filters_exact")
+        self._evaluations = self._metrics.counter("filter_evaluations")
+        self._by_engine = self._metrics.counter("filter_evaluations_by_engine")
         self._budget = budget
         self._on_error = on_error
         self._entries: dict[Hashable, Entry] = {}
@@ -149,8 +163,11 @@ class FilterIndex:
         """
         compiled = compile_query(query, budget=self._budget) if isinstance(query, str) else query
         condition = read_condition(compiled)
-        exact = is_exact(condition)
-        identity = _identity(condition) if exact else compiled.text
+        # What a query was compiled with beside its text is not read from the text again.
+        exact = compiled.stands_alone and is_exact(condition)
+        identity: Hashable = _identity(condition) if exact else compiled.text
+        if not compiled.stands_alone:
+            identity = compiled
         if key in self._by_key:
             self.remove(key)
         entry = self._entries.get(identity)
@@ -171,6 +188,8 @@ class FilterIndex:
         entry.join(key)
         self._by_key[key] = entry
         self.statistics.filters += 1
+        self._filters.value += 1
+        self._exact.value += exact
 
     def remove(self, key: Hashable) -> None:
         """Forget ``key``.
@@ -180,6 +199,8 @@ class FilterIndex:
         """
         entry = self._by_key.pop(key)
         self.statistics.filters -= 1
+        self._filters.value -= 1
+        self._exact.value -= entry.query is None
         if entry.leave(key):
             del self._entries[entry.identity]
             self._unstore(entry)
@@ -225,12 +246,16 @@ class FilterIndex:
                 matched.update(entry.keys)
             else:
                 checked.add(entry)
+        statistics = self.statistics
+        evaluations, by_engine = statistics.evaluations, statistics.engine
         engine = _Engine(self, view)
         for entries in (checked, self._always):
             for entry in entries:
                 if engine.holds(entry):
                     matched.update(entry.keys)
-        self.statistics.events += 1
+        statistics.events += 1
+        self._evaluations.value += statistics.evaluations - evaluations
+        self._by_engine.value += statistics.engine - by_engine
         return matched
 
     def explain(self, key: Hashable) -> Explanation:
@@ -254,6 +279,8 @@ class FilterIndex:
             kinds=possible_children(entry.access, _ROOT),
             unknown=tuple(dict.fromkeys(_unknown(condition))),
             shared=len(entry.keys),
+            name=_name(entry.text),
+            errors=entry.errors,
         )
 
     def _choose(self, found: Access, exact: bool) -> Access:
@@ -316,6 +343,8 @@ class FilterIndex:
 
     def _failed(self, entry: Entry, error: Exception) -> None:
         self.statistics.errors += 1
+        entry.errors += 1
+        self._metrics.count("filter_errors_by_filter", filter=_name(entry.text))
         if self._on_error is not None:
             for key in entry.keys:
                 self._on_error(key, error)
@@ -363,6 +392,10 @@ def _root(event: HasRoot | bytes | etree._Element | etree._ElementTree) -> etree
     if isinstance(event, etree._ElementTree):
         return event.getroot()
     return event.root
+
+
+def _name(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _identity(condition: Condition) -> bytes:

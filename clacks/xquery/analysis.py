@@ -786,6 +786,18 @@ def _named(predicate: Condition | int) -> NameTest | None:
 
 
 def _normal(path: Path) -> Path:
-    """Return the path without steps that change nothing: ``self::node()`` without predicates."""
-    steps = tuple(step for step in path.steps if step != Step("self", "node()"))
-    return replace(path, steps=steps)
+    """Return the path with steps to ``self::node()`` taken into the steps before them.
+
+    Their predicates do not count, so ``a/self::node()[p]``, which is what ``$a[p]`` says, is ``a[p]``.
+    """
+    steps: list[Step] = []
+    for step in path.steps:
+        if step.axis != "self" or step.test != "node()" or any(map(_may_count, step.predicates)):
+            steps.append(step)
+        elif step.predicates:
+            if steps and steps[-1] != Step("descendant-or-self", "node()"):
+                last = steps.pop()
+                steps.append(_merged(replace(last, predicates=(*last.predicates, *step.predicates))))
+            else:
+                steps.append(step)
+    return replace(path, steps=tuple(steps))

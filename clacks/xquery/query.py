@@ -210,7 +210,9 @@ def compile_query(
         if error.source is None:
             error.source = text
         raise
-    return Query(text, module, budget, resolvers or Resolvers())
+    query = Query(text, module, budget, resolvers or Resolvers())
+    query.stands_alone = not (namespaces or modules or resolvers or base_uri)
+    return query
 
 
 class Query:
@@ -220,6 +222,8 @@ class Query:
         text: The text it was compiled from.
         external_variables: Expanded names (``local`` or ``{uri}local``) of the variables a caller may give.
         module: The main module; ``module.body`` is the root of the token tree.
+        stands_alone: Whether its text alone says what it means: it was compiled without namespaces, modules,
+            resolvers and base URI.
     """
 
     def __init__(self, text: str, module: Module, budget: QueryBudget, resolvers: Resolvers) -> None:
@@ -227,6 +231,7 @@ class Query:
         self.module = module
         self.budget = budget
         self.resolvers = resolvers
+        self.stands_alone = True
         self._external = externals(module)
         self.external_variables: tuple[str, ...] = tuple(self._external)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ from proton import Described, symbol, ulong
 
 from clacks.amqp.messages import Message, encode
 from clacks.common.limits import Limits
+from clacks.xquery import Query
 from tests.broker.world import NS, World, phone_status
 
 PROLOG = f'declare default element namespace "{NS}"; '
@@ -133,6 +135,33 @@ def test_an_error_while_evaluating_is_no_match_for_that_subscription_only(caplog
     assert len(well.got) == 2
     assert world.metrics.value("filter_errors") == 2
     assert len(caplog.records) == 1
+
+
+def test_filters_of_a_broker_are_counted_for_each_filter():
+    world = World()
+    admin, one, two = world.peer(), world.peer(), world.peer()
+    failing = one.receiver("org.clacks.event", query="//*:CallerId[xs:integer(string(.)) = 7]")
+    two.receiver("org.clacks.event", query="for $c at $i in //*:CallerId return $c")
+    sender = admin.sender("org.clacks.event.PhoneStatus")
+    admin.event(sender, "7")
+    admin.event(sender, "x")
+    metrics = world.metrics
+    assert (metrics.value("filters"), metrics.value("filters_exact")) == (2, 1)
+    assert (metrics.value("filter_evaluations"), metrics.value("filter_evaluations_by_engine")) == (4, 2)
+    (series,) = [labels for name, labels in metrics.snapshot() if name == "filter_errors_by_filter"]
+    assert metrics.value("filter_errors_by_filter", **dict(series)) == 1
+    one.close(failing)
+    assert (metrics.value("filters"), metrics.value("filters_exact")) == (1, 0)
+
+
+def test_a_broker_keeps_no_compiled_tree_of_an_exact_filter():
+    world = World()
+    reader = world.peer()
+    reader.receiver("org.clacks.event", query=SEVEN)
+    gc.collect()
+    (subscription,) = world.broker.topics
+    assert isinstance(subscription.query, str)
+    assert not [held for held in gc.get_objects() if isinstance(held, Query) and held.text == SEVEN]
 
 
 def test_a_query_that_never_ends_is_stopped_and_others_go_on():

@@ -8,6 +8,7 @@ import pytest
 
 from clacks.amqp.connection import BusConnection, LinkClosed, LinkOpened, MessageReceived
 from clacks.amqp.messages import Message, encode
+from clacks.amqp.termini import SELECTOR_FILTER_CODE
 from clacks.bus.subscribing import Subscriber
 from clacks.bus.subscription import Subscription
 from clacks.common.errors import LinkRefused
@@ -20,6 +21,7 @@ from tests.bus.test_links import PumpedLine
 ONE = "/topic/org.clacks.event.PhoneStatus"
 ALL = "/topic/org.clacks.event.#"
 RABBIT = ("RabbitMQ", "3.10.8", ())
+FILTER_METRICS = ("filters", "filters_exact", "filter_evaluations", "filter_evaluations_by_engine")
 LEAVE = "declare namespace f='http://www.gonicus.de/Events'; ./f:Event/f:ClientLeave"
 
 
@@ -186,6 +188,28 @@ async def test_a_query_that_fails_on_an_event_counts_as_no_match_and_is_logged_o
     assert (failing.waiting, good.waiting) == (0, 3)
     assert world.metrics.value("filter_errors") == 3
     assert len([record for record in caplog.records if "a filter failed" in record.message]) == 1
+    again = await world.subscribe("xs:integer(//*:CallerId) = 1")
+    world.send(ALL, message("no number"))
+    assert again.waiting == 0
+    assert len([record for record in caplog.records if "a filter failed" in record.message]) == 2
+
+
+@scenario
+async def test_filters_of_a_consumer_are_counted() -> None:
+    world = rabbit()
+    exact = await world.subscribe("starts-with(//*:CallerId, 'no') and xs:integer(//*:CallerId) = 1")
+    await world.subscribe("for $c at $i in //*:CallerId return $c")
+    world.send(ALL, message("no number"))
+    counted = {name: world.metrics.value(name) for name in FILTER_METRICS}
+    assert counted == {
+        "filters": 2,
+        "filters_exact": 1,
+        "filter_evaluations": 2,
+        "filter_evaluations_by_engine": 1,
+    }
+    assert world.metrics.total("filter_errors_by_filter") == 1
+    exact.end()
+    assert (world.metrics.value("filters"), world.metrics.value("filters_exact")) == (1, 0)
 
 
 @scenario

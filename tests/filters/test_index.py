@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from lxml import etree
 
 from clacks.common.errors import QuerySyntaxError
+from clacks.common.metrics import Metrics
 from clacks.filters.index import FilterIndex, event_kinds
-from clacks.xquery import compile_query
+from clacks.xquery import BROKER_BUDGET, compile_query
+from clacks.xquery.tokens import Expression
 
 PROLOG = "declare namespace f='http://www.gonicus.de/Events'; "
 EVENT = (
@@ -66,6 +71,128 @@ def test_equal_queries_share_one_entry() -> None:
     assert index.explain(1).shared == 2
     index.remove(1)
     assert index.match(EVENT) == {2}
+
+
+# Queries that ask the same, in other names, spaces and variables.
+SAME = [
+    [
+        "/f:Event/f:PhoneStatus[f:Status = 'busy']",
+        "( /f:Event ) / f:PhoneStatus [ f:Status = ('busy') ] (: in short :)",
+        "let $e := ./f:Event return $e/f:PhoneStatus[f:Status = 'busy']",
+        'let $event := /f:Event let $phone := $event/f:PhoneStatus return $phone[f:Status = "busy"]',
+    ],
+    [
+        "for $p in //f:PhoneStatus where $p/f:CallerId > 5 return $p",
+        "for $phone in //f:PhoneStatus where $phone/f:CallerId > 5 return $phone",
+    ],
+    [
+        "some $x in /f:Event/* satisfies contains($x/f:Status, 'us')",
+        "some $y in ./f:Event/child::* satisfies contains($y/f:Status, 'us')",
+    ],
+]
+
+
+@pytest.mark.parametrize("queries", SAME, ids=[queries[0] for queries in SAME])
+def test_queries_that_ask_the_same_share_one_entry(queries: list[str]) -> None:
+    index = FilterIndex()
+    for number, query in enumerate(queries):
+        index.add(number, PROLOG + query)
+        index.add(f"other prefix {number}", PROLOG.replace(" f=", " g=") + query.replace("f:", "g:"))
+    default = queries[0].replace("f:", "")
+    index.add("no prefix", f"declare default element namespace 'http://www.gonicus.de/Events'; {default}")
+    assert index.statistics.distinct == 1
+    assert index.explain(0).shared == len(index) == 2 * len(queries) + 1
+    assert index.match(EVENT) == set(index._by_key)
+
+
+def test_functions_of_a_query_share_as_well() -> None:
+    index = FilterIndex()
+    for number, (name, variable) in enumerate([("busy", "p"), ("engaged", "phone")]):
+        index.add(
+            number,
+            f"{PROLOG} declare function local:{name}(${variable}) {{ ${variable}/f:Status = 'busy' }};"
+            f"/f:Event/f:PhoneStatus[local:{name}(.)]",
+        )
+    assert index.statistics.distinct == 1
+    assert index.match(EVENT) == {0, 1}
+
+
+def test_queries_that_ask_something_else_do_not_share() -> None:
+    index = FilterIndex()
+    for number, literal in enumerate(["1", "1.0", "1e0", "'1'", "true()"]):
+        index.add(number, f"{PROLOG} //f:CallerId = {literal}")
+    assert index.statistics.distinct == len(index)
+
+
+def test_exact_filter_keeps_no_compiled_tree() -> None:
+    index = FilterIndex()
+    checked = "/f:Event/f:PhoneStatus[tokenize(f:Status) = 'busy' and f:CallerId > 5]"
+    for query in (checked, "/f:Event/f:PhoneStatus[f:Status = 'busy']", "not(//f:NodeLeave)"):
+        compiled = compile_query(PROLOG + query)
+        trees = [weakref.ref(compiled), weakref.ref(compiled.module)]
+        index.add(query, compiled)
+        assert index.explain(query).exactness == "exact"
+        del compiled
+        gc.collect()
+        assert [tree() for tree in trees] == [None, None]
+    before = sum(isinstance(held, Expression) for held in gc.get_objects())
+    for number in range(50):
+        index.add(
+            number, f"{PROLOG} /f:Event/f:PhoneStatus[tokenize(f:Status) = 'busy' and f:CallerId > {number}]"
+        )
+    gc.collect()
+    assert sum(isinstance(held, Expression) for held in gc.get_objects()) <= before
+    assert len(index.match(EVENT)) == 3 + 7
+
+
+def test_errors_are_counted_for_each_filter() -> None:
+    metrics = Metrics()
+    index = FilterIndex(metrics=metrics)
+    index.add("failing", PROLOG + "/f:Event/f:PhoneStatus[xs:integer(f:Status) = 5]")
+    index.add("well", PROLOG + "/f:Event/f:PhoneStatus")
+    for _ in range(3):
+        assert index.match(EVENT) == {"well"}
+    told = index.explain("failing")
+    assert told.errors == 3
+    assert index.explain("well").errors == 0
+    assert metrics.value("filter_errors_by_filter", filter=told.name) == 3
+    assert metrics.total("filter_errors_by_filter") == 3
+
+
+def test_declared_context_item_is_left_to_the_engine() -> None:
+    index = FilterIndex()
+    index.add("key", PROLOG + "declare context item as element() external; true()")
+    assert index.match(EVENT) == set()
+    assert index.explain("key").unknown == ("declare context item",)
+
+
+def test_query_that_was_compiled_with_namespaces_keeps_them() -> None:
+    index = FilterIndex()
+    query = "/f:Event/f:PhoneStatus[f:Status = ('busy', 5)]"  # an error only if 5 is met first
+    events = {"f": "http://www.gonicus.de/Events"}
+    index.add("ours", compile_query(query, namespaces=events))
+    index.add("theirs", compile_query(query, namespaces={"f": "urn:other"}))
+    assert index.match(EVENT) == {"ours"}
+
+
+def test_query_that_doubles_at_every_let_is_not_looked_into() -> None:
+    lets = "".join(f"let $v{n + 1} := $v{n} || $v{n} " for n in range(40))
+    index = FilterIndex()
+    index.add("key", f"{PROLOG} let $v0 := string(//f:Status) {lets} return contains($v40, 'x')")
+    (reason,) = index.explain("key").unknown
+    assert reason.startswith("a query of more than")
+
+
+def test_query_with_many_loops_has_the_budget_of_the_engine() -> None:
+    leaves = "<A>1</A>" * 300
+    event = f"<Event xmlns='http://www.gonicus.de/Events'><K>{leaves}</K></Event>".encode()
+    failed: list[object] = []
+    index = FilterIndex(budget=BROKER_BUDGET, on_error=lambda key, error: failed.append(key))
+    index.add("key", PROLOG + "count(for $a in //f:A, $b in //f:A, $c in //f:A return $a + $b + $c) = 1")
+    index.add("other", PROLOG + "/f:Event/f:K")
+    assert index.match(event) == {"other"}
+    assert failed == ["key"]
+    assert index.statistics.engine == 1
 
 
 def test_removed_filter_matches_no_more_and_leaves_nothing_behind() -> None:

@@ -1,4 +1,4 @@
-"""The index may only give the answer that evaluating each query by itself gives, and SaxonC gives the same."""
+"""The index may only give the answer that evaluating each query by itself gives; SaxonC gives it, too."""
 
 from __future__ import annotations
 
