@@ -192,6 +192,7 @@ class Lifecycle:
 
     # -- time
 
+    @property
     def next(self) -> float | None:
         """Return when `due` has something to say; None: not before something happens."""
         return min(self._timers.values(), default=None)

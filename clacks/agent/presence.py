@@ -196,7 +196,7 @@ class Presence:
                 for act in self.life.due(now, self.clients.expected(now, self.life.connected_at)):
                     await self._do(act)
             self._changed.clear()
-            wake = min(self.life.next() or now + _TICK, now + _TICK)
+            wake = min(self.life.next or now + _TICK, now + _TICK)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(wake):
                     await self._changed.wait()

@@ -28,6 +28,7 @@ from clacks.broker.refusal import (
     UNAUTHORIZED,
     Refused,
 )
+from clacks.broker.taken import Taken
 from clacks.broker.topics import Content, Subscription, TopicTree
 from clacks.broker.waiting import Total, Waiting
 from clacks.common.address import DEFAULT_DOMAIN
@@ -102,6 +103,7 @@ class Broker:
         self.filter_errors = self.metrics.counter("filter_errors")
         self.total = Total(limits.waiting_bytes)
         self.topics = TopicTree(self.metrics)
+        self._taken = Taken(limits.remembered_calls)
         self._drops = Drops(self.metrics)
         self._refusals = Drops(self.metrics, "links_refused", "link refused")
         self._new_name = new_name
@@ -257,7 +259,9 @@ class Broker:
         queue = self._queues.get(name.address)
         if queue is None:
             self._room_for_node()
-            queue = Queue(name.address, self.limits, self.total, self, settles_late=name.queue)
+            queue = Queue(
+                name.address, self.limits, self.total, self, settles_late=name.queue, taken=self._taken
+            )
             self._queues[name.address] = queue
         return queue
 
@@ -362,7 +366,14 @@ class Broker:
         """
         if envelope is None:
             envelope = self.check_envelope(raw, user)
-        queue.put(envelope.raw, envelope.expires(self.now), incoming, self.now)
+        key = None
+        if queue.settles_late:
+            try:
+                id_ = decode(raw).message_id
+            except ProtocolError as error:
+                raise Refused(DECODE_ERROR, str(error), "malformed message") from None
+            key = None if id_ is None else (user, id_)
+        queue.put(envelope.raw, envelope.expires(self.now), incoming, self.now, key)
 
     def take_event(self, name: Name, user: str, raw: bytes, incoming: Incoming | None) -> None:
         """Check an event and pass it on.

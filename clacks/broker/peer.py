@@ -108,6 +108,11 @@ class BrokerConnection:
             "PN_TRANSPORT_CLOSED": lambda event: self._end("closed"),
         }
 
+    @property
+    def who(self) -> tuple[str, str]:
+        """Login and container id: the same again when the peer reconnects."""
+        return self.user, self.engine.connection.remote_container or ""
+
     # -- for the driver
 
     def receive(self, data: bytes | memoryview, now: float) -> None:

@@ -10,15 +10,21 @@
 
 On a queue that answers late (``settles_late``: commands) the sender learns of the consumer's outcome; on
 others it hears "accepted" when the message is in the queue.
+
+What comes again under the same key on such a queue is the same call, whose sender lost its connection and
+the outcome with it. It takes the place of the first one as long as nobody has that; it shares the fate of one
+that is with a consumer; and if somebody has taken it, it goes to that consumer alone, to be answered again.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 from clacks.amqp.engine import Incoming, Outcome, Sender
 from clacks.amqp.messages import with_delivery_count
 from clacks.broker.refusal import EXPIRED, LIMIT, Refused
+from clacks.broker.taken import REMEMBERED, Taken, Who
 from clacks.broker.topics import Counts, Outlet
 from clacks.broker.waiting import Total
 from clacks.common.limits import Limits
@@ -32,14 +38,30 @@ _MOST_DELIVERIES = 10
 class Queued:
     """A message in a queue."""
 
-    __slots__ = ("avoid", "expires", "failures", "origin", "raw")
+    __slots__ = ("again", "avoid", "expires", "failures", "held", "key", "only", "origin", "raw", "stale")
 
-    def __init__(self, raw: bytes, expires: float | None, origin: Incoming | None) -> None:
+    def __init__(
+        self, raw: bytes, expires: float | None, origin: Incoming | None, key: Hashable = None
+    ) -> None:
         self.raw = raw
         self.expires = expires
         self.origin = origin
+        self.key = key
+        """What tells the call from all others, or None."""
         self.failures = 0
         self.avoid: set[Consumer] = set()
+        self.held = False
+        """Whether a consumer has it and has not said what became of it."""
+        self.stale = False
+        """Whether it came again, and the later one counts."""
+        self.again: Queued | None = None
+        """What came again while this one is with a consumer."""
+        self.only: Who | None = None
+        """Who alone may have it."""
+
+    def may_go_to(self, consumer: Consumer) -> bool:
+        """Tell whether this consumer may have it."""
+        return consumer not in self.avoid and (self.only is None or self.only == consumer.outlet.who)
 
 
 class Consumer:
@@ -88,9 +110,11 @@ class Queue:
 
     __slots__ = (
         "_counts",
+        "_known",
         "_limits",
         "_postponed",
         "_size",
+        "_taken",
         "_total",
         "_waiting",
         "address",
@@ -110,6 +134,7 @@ class Queue:
         *,
         settles_late: bool = False,
         owner: Outlet | None = None,
+        taken: Taken | None = None,
     ) -> None:
         self.address = address
         self.settles_late = settles_late
@@ -122,6 +147,8 @@ class Queue:
         self._counts = counts
         self._waiting: deque[Queued] = deque()
         self._postponed: list[Queued] = []
+        self._known: dict[Hashable, Queued] = {}
+        self._taken = taken if taken is not None else Taken(limits.remembered_calls)
         self._size = 0
 
     def __len__(self) -> int:
@@ -132,8 +159,12 @@ class Queue:
         """Whether nobody would miss it."""
         return not self.consumers and not self.senders and not len(self)
 
-    def put(self, raw: bytes, expires: float | None, origin: Incoming | None, now: float) -> None:
+    def put(
+        self, raw: bytes, expires: float | None, origin: Incoming | None, now: float, key: Hashable = None
+    ) -> None:
         """Take a message; ``origin`` is answered when its outcome is known.
+
+        A ``key`` tells this call from all others, if it may come again.
 
         Raises:
             Refused: If the queue is full; ``origin`` is left to the caller.
@@ -142,12 +173,51 @@ class Queue:
             self.expire(now)
             if self._full(len(raw)):
                 raise Refused(LIMIT, f"the queue {self.address} is full", "queue full")
-        message = Queued(raw, expires, origin)
+        message = Queued(raw, expires, origin, key if self.settles_late else None)
         if origin is not None and not self.settles_late:
             origin.accept()
             message.origin = None
+        if message.key is not None and not self._first(message, now):
+            return
         self._append(message)
         self.pump(now)
+
+    def _first(self, message: Queued, now: float) -> bool:
+        """Tell whether a message is to be queued: none that came before shares its fate with it."""
+        who = self._taken.who((self.address, message.key), now)
+        if who is not None:
+            self._for_taker(message, who, now)
+            return True
+        before = self._known.get(message.key)
+        if before is not None and before.held:
+            before.again = message
+            return False
+        if before is not None:
+            before.stale = True
+        self._known[message.key] = message
+        return True
+
+    def _for_taker(self, message: Queued, who: Who, now: float) -> None:
+        """Let a call that was taken go to who took it alone: that one knows the answer."""
+        if message.origin is not None:
+            message.origin.accept()
+            message.origin = None
+        message.key, message.only = None, who
+        message.expires = now + REMEMBERED if message.expires is None else message.expires
+
+    def _over(self, message: Queued) -> Queued | None:
+        """Forget a message, and return the same call that came again meanwhile."""
+        if message.key is not None and self._known.get(message.key) is message:
+            del self._known[message.key]
+        again, message.again = message.again, None
+        return again
+
+    def _lost(self, message: Queued) -> None:
+        """Let a message go that nobody had; the same call that came again takes its place."""
+        again = self._over(message)
+        if again is not None:
+            self._known[again.key] = again
+            self._append(again)
 
     def join(self, consumer: Consumer) -> None:
         """Let a consumer take part; it gets messages when it gives credit."""
@@ -168,12 +238,16 @@ class Queue:
     def settled(self, consumer: Consumer, message: Queued, outcome: Outcome, now: float) -> None:
         """Take a consumer's word on a message."""
         origin = message.origin
+        message.held = False
         if outcome.name == "accepted":
             if origin is not None:
                 origin.accept()
+            self._was_taken(message, consumer, now)
         elif outcome.name == "rejected":
-            if origin is not None:
-                origin.reject(outcome.condition or "amqp:precondition-failed", outcome.description)
+            again = self._over(message)
+            for sender in (origin, again.origin if again is not None else None):
+                if sender is not None:
+                    sender.reject(outcome.condition or "amqp:precondition-failed", outcome.description)
             self._counts.drop("rejected by consumer", consumer.outlet.user, self.address)
         else:
             if outcome.name == "released":
@@ -189,6 +263,16 @@ class Queue:
                     self._append(message, front=True)
             self.pump(now)
 
+    def _was_taken(self, message: Queued, consumer: Consumer, now: float) -> None:
+        if message.key is None:
+            return
+        self._taken.note((self.address, message.key), consumer.outlet.who, now)
+        again = self._over(message)
+        if again is not None:
+            self._for_taker(again, consumer.outlet.who, now)
+            self._append(again)
+            self.pump(now)
+
     def pump(self, now: float) -> None:
         """Hand messages to consumers with credit and room, each in turn."""
         while self._waiting and self.consumers:
@@ -196,16 +280,16 @@ class Queue:
             if message.expires is not None and now >= message.expires:
                 self._expired(self._take())
                 continue
-            if message.origin is not None and not message.origin.wanted:
+            if message.stale or (message.origin is not None and not message.origin.wanted):
                 # Its sender is gone, was never told "accepted", and sends it again when it comes back: two
                 # copies would be two executions, by two agents that know nothing of each other.
-                self._take()
+                self._lost(self._take())
                 self._counts.drop("sender gone", "", self.address)
                 continue
             consumer = self._next(message)
             if consumer is not None:
-                self._send(self._take(), consumer)
-            elif message.avoid:
+                self._send(self._take(), consumer, now)
+            elif message.avoid or message.only is not None:
                 # Those who could take it have given it back: let others pass, and ask again later.
                 self._postponed.append(self._waiting.popleft())
             else:
@@ -214,8 +298,8 @@ class Queue:
     def credited(self, consumer: Consumer, now: float) -> None:
         """Note that a consumer has credit: it may be the one a postponed message waits for."""
         if self._postponed and consumer.credit > 0:
-            welcome = [message for message in self._postponed if consumer not in message.avoid]
-            self._postponed = [message for message in self._postponed if consumer in message.avoid]
+            welcome = [message for message in self._postponed if message.may_go_to(consumer)]
+            self._postponed = [message for message in self._postponed if not message.may_go_to(consumer)]
             self._waiting.extendleft(reversed(welcome))
         self.pump(now)
 
@@ -244,6 +328,7 @@ class Queue:
             self._counts.drop("queue gone", "", self.address)
         self._waiting.clear()
         self._postponed.clear()
+        self._known.clear()
         self._account(-self._size)
 
     # -- inside
@@ -258,13 +343,13 @@ class Queue:
         for _ in range(len(consumers)):
             consumer = consumers[0]
             consumers.rotate(-1)
-            if consumer.credit > 0 and consumer not in message.avoid:
+            if consumer.credit > 0 and message.may_go_to(consumer):
                 if consumer.outlet.room > 0:
                     return consumer
                 consumer.outlet.block(consumer)
         return None
 
-    def _send(self, message: Queued, consumer: Consumer) -> None:
+    def _send(self, message: Queued, consumer: Consumer, now: float) -> None:
         consumer.credit -= 1
         consumer.outlet.room -= len(message.raw)
         consumer.delivered += 1
@@ -273,7 +358,9 @@ class Queue:
             consumer.sender.send(message.raw)
             if message.origin is not None:
                 message.origin.accept()
+            self._was_taken(message, consumer, now)
         else:
+            message.held = True
             consumer.sender.send_unsettled(message.raw, message)
 
     def _append(self, message: Queued, *, front: bool = False) -> None:
@@ -294,15 +381,19 @@ class Queue:
 
     def _failed(self, message: Queued) -> None:
         message.failures += 1
+        message.held = False
         if message.failures >= _MOST_DELIVERIES:
-            if message.origin is not None:
-                message.origin.reject("amqp:precondition-failed", "delivered too often without an outcome")
+            again = self._over(message)
+            for sender in (message.origin, again.origin if again is not None else None):
+                if sender is not None:
+                    sender.reject("amqp:precondition-failed", "delivered too often without an outcome")
             self._counts.drop("delivered too often", "", self.address)
             return
         message.raw = with_delivery_count(message.raw, message.failures)
         self._append(message, front=True)
 
     def _expired(self, message: Queued) -> None:
+        self._over(message)
         if message.origin is not None:
             message.origin.reject(EXPIRED, f"nobody took the message from {self.address} in time")
         self._counts.drop("expired", "", self.address)

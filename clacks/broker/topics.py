@@ -41,6 +41,10 @@ class Outlet(Protocol):
     def user(self) -> str:
         """The login."""
 
+    @property
+    def who(self) -> tuple[str, str]:
+        """Login and container id: the same again when the peer reconnects."""
+
     room: int
     """Bytes that may still be handed to the engine before the next flush."""
 

@@ -133,10 +133,18 @@ class Caller:
         if self._reply_to is None:
             return
         now = asyncio.get_running_loop().time()
+        # A broker that remembers who took which call loses that when it is restarted.
+        profile = connection.profile
+        known = connection.peer.container if profile is not None and profile.claims else None
         for pending in list(self._pending.values()):
             call = pending.call
             if call.state is not CallState.WAITING or pending.answer.done():
                 continue
+            if call.doubtful and call.broker != known:
+                call.step(CallInput.STRANGER)
+                self._conclude(pending)
+                continue
+            call.broker = known
             if call.address in self._single and self._under_way(call.address):
                 continue
             outlet = self._outlet(call.address)

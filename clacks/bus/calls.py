@@ -9,7 +9,8 @@
 
 A call that was sent and lost its link before anybody accepted it is in doubt: it goes out again under the
 same message id, so that whoever has carried it out already only answers again. If the deadline comes
-meanwhile, nobody can say whether it was carried out.
+meanwhile, nobody can say whether it was carried out. Nor can anybody if the broker is another one now, or was
+restarted: what it knew of who had taken the call is gone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class CallInput(enum.Enum):
     LINK_LOST = "link lost"
     REPLY_LOST = "reply lost"
     DEADLINE = "deadline"
+    STRANGER = "another broker"
     ANSWER = "answer"
 
 
@@ -53,6 +55,7 @@ _STEPS: Final = {
     (CallState.WAITING, CallInput.SENT): CallState.SENT,
     (CallState.WAITING, CallInput.ANSWER): CallState.OVER,  # the first sending was answered after all
     (CallState.WAITING, CallInput.DEADLINE): CallState.TIMED_OUT,
+    (CallState.WAITING, CallInput.STRANGER): CallState.UNKNOWN,
     (CallState.SENT, CallInput.ACCEPTED): CallState.TAKEN,
     (CallState.SENT, CallInput.RELEASED): CallState.WAITING,
     (CallState.SENT, CallInput.LINK_LOST): CallState.WAITING,
@@ -77,6 +80,7 @@ class Call:
         deadline: When the caller stops waiting, in seconds on the clock of the loop.
         on_behalf_of: For whom a gateway speaks, or None.
         taken_by: When the caller stops waiting for somebody to take it; the deadline if None.
+        broker: The container id of the broker that got it first, if that broker remembers calls.
         doubtful: Whether a sending of it lost its link before its outcome came.
     """
 
@@ -87,6 +91,7 @@ class Call:
     deadline: float
     on_behalf_of: str | None = None
     taken_by: float | None = None
+    broker: str | None = None
     state: CallState = CallState.WAITING
     doubtful: bool = False
 

@@ -21,7 +21,7 @@ def joined(now: float = 0.0, nodes: int = 1, seed: int = 1) -> Lifecycle:
 def acts(life: Lifecycle, start: float, end: float, clients: int = 0) -> list[tuple[float, Act]]:
     """Everything that is done until then."""
     done = []
-    while (when := life.next()) is not None and when <= end:
+    while (when := life.next) is not None and when <= end:
         now = max(when, start)
         done += [(now, act) for act in life.due(now, clients)]
     return done
@@ -30,9 +30,9 @@ def acts(life: Lifecycle, start: float, end: float, clients: int = 0) -> list[tu
 def test_an_agent_announces_itself_and_then_its_capabilities_and_is_ready_when_they_come_back() -> None:
     life = Lifecycle(Random(1))
     assert life.state is State.NEW
-    assert life.next() is None
+    assert life.next is None
     life.connected(10.0)
-    assert life.next() == 10.0
+    assert life.next == 10.0
     assert life.due(10.0) == [Act.ANNOUNCE, Act.CAPABILITIES]
     assert life.state is State.JOINING
     assert life.returned(10.1, 1)
@@ -150,7 +150,7 @@ def test_an_agent_that_lost_its_connection_is_silent_and_joins_anew_when_it_is_b
     life = joined()
     life.lost()
     assert life.state is State.AWAY
-    assert life.next() is None
+    assert life.next is None
     life.connected(60.0)
     assert life.due(60.0) == [Act.ANNOUNCE, Act.CAPABILITIES]
     assert life.returned(60.1, 3)
@@ -160,9 +160,9 @@ def test_an_agent_says_that_it_leaves_if_anybody_can_hear_it() -> None:
     life = joined()
     assert life.stop() == [Act.LEAVE]
     assert life.state is State.LEFT
-    assert life.next() is None
+    assert life.next is None
     life.connected(5.0)
-    assert life.next() is None
+    assert life.next is None
     away = joined()
     away.lost()
     assert away.stop() == []

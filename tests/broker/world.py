@@ -51,7 +51,7 @@ def phone_status(caller: str = "012345") -> bytes:
 class Peer:
     """A client with proton's engine: keeps what it is sent."""
 
-    def __init__(self, world: World, user: str) -> None:
+    def __init__(self, world: World, user: str, container: str | None = None) -> None:
         self.world = world
         self.user = user
         self.connection: BrokerConnection = world.broker.connect(user=user)
@@ -62,7 +62,7 @@ class Peer:
         self.closed: tuple[str, str] | None = None
         self.hold = False
         self.writable = True
-        self.engine = Engine(self, server=False, container_id=user)
+        self.engine = Engine(self, server=False, container_id=container or user)
         self.engine.connection.open()
         self.session = self.engine.connection.session()
         self.session.open()

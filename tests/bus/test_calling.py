@@ -14,7 +14,7 @@ from clacks.common import jsonrpc
 from clacks.common.errors import CommandRefused, CommandTimeout, ConnectionLost, LinkRefused, OutcomeUnknown
 from clacks.common.jsonrpc import Request, Success
 from tests.amqp.brokers import Script
-from tests.bus.house import scenario
+from tests.bus.house import scenario, until
 from tests.bus.test_links import PumpedLine
 
 CORE = "org.clacks.command.core"
@@ -132,12 +132,33 @@ async def test_a_call_not_yet_accepted_goes_out_again_with_its_id_and_a_new_repl
     world = World()
     task = await world.call()
     first = world.latest
-    await world.again(Script(product="artemis"))
+    await world.again(Script())
     second = world.latest
     assert second.message_id == first.message_id
     assert second.body == first.body
     assert second.reply_to in world.broker.senders
     world.answer("done", second)
+    assert await task == "done"
+
+
+@scenario
+async def test_a_call_in_doubt_does_not_go_out_to_a_broker_that_knows_nothing_of_it() -> None:
+    world = World()
+    task = await world.call()
+    await world.again(Script(product="artemis"))
+    assert world.broker.got == []
+    with pytest.raises(OutcomeUnknown):
+        await task
+
+
+@scenario
+async def test_a_call_that_was_never_in_doubt_goes_out_to_any_broker() -> None:
+    world = World()
+    task = await world.call()
+    world.settle("release")
+    await world.again(Script(product="artemis"))
+    await until(lambda: world.broker.got)
+    world.answer("done")
     assert await task == "done"
 
 

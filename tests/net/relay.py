@@ -32,6 +32,8 @@ class Relay:
         self._sockets: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._heard = asyncio.Event()
+        self._heard.set()
         self._open = True
         self.port = 0
         self.down = 0
@@ -69,6 +71,14 @@ class Relay:
         """Lead new connections to another port, as a load balancer does when a broker is gone."""
         self._upstream = (self._upstream[0], upstream)
 
+    def mute(self) -> None:
+        """Let nothing through from the clients to the broker; the other way stays open."""
+        self._heard.clear()
+
+    def unmute(self) -> None:
+        """End `mute`; what waited goes on, if its connection still is."""
+        self._heard.set()
+
     async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -98,6 +108,8 @@ class Relay:
             if down:
                 await self._flowing.wait()
             data = await reader.read(_CHUNK)
+            if not down:
+                await self._heard.wait()
             if down:
                 await self._flowing.wait()
                 self.down += len(data)
