@@ -657,10 +657,14 @@ def possible_children(found: Access, root: NameTest) -> frozenset[str] | None:
 
     ``root`` is the element at the top of every event; names outside its namespace are left out.
     """
-    if found.facts is None:
-        return None
+    known = [_children(facts, root) for facts in (found.facts, *found.others) if facts is not None]
+    names = [each for each in known if each is not None]
+    return frozenset.intersection(*names) if names else None
+
+
+def _children(facts: frozenset[Fact], root: NameTest) -> frozenset[str] | None:
     names = set()
-    for fact in found.facts:
+    for fact in facts:
         path = fact.path
         if isinstance(path, str) or len(path) < 2 or path[0] != ("child", root):
             return None

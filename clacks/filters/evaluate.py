@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from lxml import etree
+
 from clacks.filters.functions import NODES, Item, atoms, call, effective, engine, in_order, one
 from clacks.filters.values import (
     Atomic,
@@ -36,6 +38,7 @@ from clacks.xquery.conditions import (
     For,
     If,
     Literal,
+    NameTest,
     Opaque,
     Or,
     Path,
@@ -95,13 +98,13 @@ def _one(condition: Condition, view: View, here: Item, scope: Scope) -> Atomic |
 
 def _path(path: Path, view: View, here: Item, scope: Scope) -> list[Item]:
     if path.origin == "/":
-        found = view.found.get(path)
-        if found is None:
-            nodes = _walk([view], path.steps, view, scope)
-            if all(not step.predicates for step in path.steps):
-                view.found[path] = nodes
-            return nodes
-        return found
+        head = path.head
+        if head is None:
+            return _walk([view], path.rest, view, scope)
+        nodes = view.found.get(head)
+        if nodes is None:
+            nodes = view.found[head] = _walk([view], head.steps, view, scope)
+        return _walk(nodes, path.rest, view, scope, head.flat) if path.rest and nodes else nodes
     start = here if path.origin == "." else scope[path.origin]
     if not path.steps:
         return [start]
@@ -115,13 +118,20 @@ _BACKWARD: Final = frozenset(("parent", "ancestor", "ancestor-or-self", "precedi
 _SPREADING: Final = frozenset(("descendant", "descendant-or-self", "ancestor", "ancestor-or-self"))
 
 
-def _walk(nodes: list[Node], steps: tuple[Step, ...], view: View, scope: Scope) -> list[Node]:
-    peers = True  # none of the nodes lies inside another
+def _walk(
+    nodes: list[Node], steps: tuple[Step, ...], view: View, scope: Scope, peers: bool = True
+) -> list[Node]:
+    """Take steps; ``peers`` says that none of the nodes lies inside another."""
     for step in steps:
         found: list[Node] = []
         axis = step.axis
         for node in nodes:
-            candidates = list(axis_nodes(node, axis, step.test, view))
+            if axis == "child" and type(node) is etree._Element and type(step.test) is NameTest:
+                candidates: list[Node] = list(
+                    node.iterchildren(step.test.tag)
+                )  # nearly all steps are this one
+            else:
+                candidates = list(axis_nodes(node, axis, step.test, view))
             view.step(1 + len(candidates))
             for predicate in step.predicates:
                 candidates = _filter(candidates, predicate, view, scope)

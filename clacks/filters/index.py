@@ -21,7 +21,7 @@ import hashlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from lxml import etree
@@ -276,7 +276,7 @@ class FilterIndex:
             exactness=exactness,
             facts=tuple(sorted(map(_sentence, facts or ()))),
             decides=entry.decides,
-            kinds=possible_children(entry.access, _ROOT),
+            kinds=possible_children(access(condition), _ROOT),
             unknown=tuple(dict.fromkeys(_unknown(condition))),
             shared=len(entry.keys),
             name=_name(entry.text),
@@ -285,12 +285,17 @@ class FilterIndex:
 
     def _choose(self, found: Access, exact: bool) -> Access:
         """Return the facts under which to store a filter: of those that are necessary, the rarest now."""
-        if found.facts is None or (exact and found.decides):
+        best, decides = found.facts, exact and found.decides
+        if best is None:
             return found
-        best = found.facts
-        if found.others:
+        if found.others and not decides:
             best = min((best, *found.others), key=self._load)
-        return Access(best)
+        # Paths take most of the memory that a fact needs; nearly all filters share theirs with others.
+        shared = (
+            fact if isinstance(fact.path, str) else replace(fact, path=self._paths.common(fact.path))
+            for fact in best
+        )
+        return Access(frozenset(shared), decides)
 
     def _load(self, facts: frozenset[Fact]) -> float:
         load = 0.0
@@ -368,7 +373,7 @@ class _Engine:
                 condition = entry.condition
                 if condition is None:
                     condition = read_condition(index._query(entry))
-                return holds(condition, self._view)  # type: ignore[arg-type]
+                return holds(condition, self._view)
             except ConditionError as error:
                 index._failed(entry, error)
                 return False

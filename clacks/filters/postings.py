@@ -1,8 +1,8 @@
 """Which filters a value wakes: the postings of one path.
 
-A `Slot` stands for one path (or one property of the message) and holds, for every kind of fact, a table whose
-search does not grow with the number of filters: hash tables for equality, sorted thresholds for ranges, a tree
-of intervals for bands, hash tables by length for beginnings and ends, by pieces for parts.
+A `Slot` stands for one path (or one property of the message) and holds, for every kind of fact, a table
+whose search does not grow with the number of filters: hash tables for equality, sorted thresholds for ranges,
+a tree of intervals for bands, hash tables by length for beginnings and ends, by pieces for parts.
 """
 
 from __future__ import annotations

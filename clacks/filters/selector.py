@@ -1,8 +1,8 @@
-"""From a query to a JMS selector: what it says of the message's properties, in words that other brokers know.
+"""From a query to a JMS selector: what it says of the message's properties, in words that others know.
 
-A broker without XQuery applies the selector before it sends; what arrives is judged by the whole query. So the
-selector says only what is necessary: whatever it refuses, the query refuses too. What it lets through too
-much costs only the way.
+A broker without XQuery applies the selector before it sends; what arrives is judged by the whole query. So
+the selector says only what is necessary: whatever it refuses, the query refuses too. What it lets through
+too much costs only the way.
 
 Both languages have a third answer beside true and false. A property that is missing, or no text, is an error
 in the query and "unknown" in the selector; neither is a match.
@@ -63,7 +63,7 @@ def necessary_selector(query: Query) -> str | None:
 
 
 def _necessary(condition: Condition) -> str | None:
-    """Return what must hold if the effective boolean value of a condition is true; None if nothing is known."""
+    """Return what must hold if the effective boolean value is true, None if nothing is known."""
     match condition:
         case And(each):
             return _all([_necessary(part) for part in each])
@@ -97,10 +97,10 @@ def _exact(condition: Condition) -> str | None:
     """Return a selector with the value of a condition where both have one; None if there is no such one."""
     match condition:
         case And(each) | Or(each):
-            texts = [_exact(part) for part in each]
-            if None in texts:
+            found = [_exact(part) for part in each]
+            if None in found:
                 return None
-            return _all(texts) if isinstance(condition, And) else _any(texts)
+            return _all(found) if isinstance(condition, And) else _any(found)
         case Compare(sign, Property() as left, right):
             return _comparison(sign, left, right)
         case Compare(sign, left, Property() as right):

@@ -129,7 +129,7 @@ def _rank(number: float) -> int:
 
 
 class _Fork:
-    """The bands of one node of `Bands`: all hold its middle, so one end each says whether a value is inside."""
+    """The bands of one node of `Bands`: all hold its middle, so one end says whether a value is inside."""
 
     __slots__ = ("highs", "lows", "middle")
 
@@ -273,10 +273,10 @@ class Ends(Beginnings):
 
 
 class _Stride:
-    """Texts of some lengths, found by pieces of ``width`` characters that are cut side by side from the value.
+    """Texts of some lengths, found by pieces of ``width`` characters, cut side by side from the value.
 
     A text of at least ``2 * width - 1`` characters holds one whole piece, wherever it lies; so it is kept
-    under its pieces at the first ``width`` places. Where a piece is met, the text must stand at a known place.
+    under its pieces at the first ``width`` places. Where a piece is met, the text stands at a known place.
     """
 
     __slots__ = ("cut", "pieces", "width")

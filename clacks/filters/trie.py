@@ -77,7 +77,8 @@ class _Branch:
 
 
 def _compile(path: AbsolutePath) -> etree.XPath:
-    steps, namespaces = [], {}
+    steps: list[str] = []
+    namespaces: dict[str, str] = {}
     for number, (axis, test) in enumerate(path):
         if number == 0:
             # The context is the root element, which need not be at the top of its tree.
@@ -110,6 +111,13 @@ class PathTrie:
         if branch.slot is None:
             branch.slot = Slot()
         return branch.slot
+
+    def common(self, path: AbsolutePath) -> AbsolutePath:
+        """Return the path in the words of the tree: one object for all filters, made if it is not there."""
+        branch = self._top
+        for axis, test in path:
+            branch = branch.step(axis, test)
+        return branch.path
 
     def find(self, path: AbsolutePath) -> Slot | None:
         """Return the slot of a path if it is there."""
@@ -176,13 +184,13 @@ def _children(
         for tag, branch in children.items():
             hits = list(parent.iterchildren(tag))
             if hits:
-                work.append((branch, cast("list[Node]", hits)))
+                work.append((branch, hits))
         return
     found: dict[str, list[Node]] = {}
     few = tuple(children) if len(children) <= _FEW else ()
     for node in cast("list[etree._Element]", nodes):
         for child in node.iterchildren(*few):
-            tag = cast(str, child.tag)
+            tag = child.tag
             if tag in found:
                 found[tag].append(child)
             elif tag in children:
@@ -215,7 +223,7 @@ def _few_below(below: dict[str, _Branch], nodes: list[Node], left: int) -> dict[
     tags = tuple(below) if len(below) <= _FEW else ("*",)
     for node in cast("list[etree._Element | View]", nodes):
         for element in node.root.iter(*tags) if isinstance(node, View) else node.iterdescendants(*tags):
-            tag = cast(str, element.tag)
+            tag = element.tag
             if tag in found:
                 found[tag][element] = None  # once, though two of the nodes may have it below them
             elif tag in below:

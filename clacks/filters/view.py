@@ -16,7 +16,7 @@ from clacks.common.limits import DEFAULT_LIMITS
 from clacks.filters.values import Undecided, Untyped
 from clacks.xquery.atoms import Calculator
 from clacks.xquery.budget import BROKER_BUDGET
-from clacks.xquery.conditions import ANY, NameTest, Path
+from clacks.xquery.conditions import ANY, Head, NameTest
 
 __all__ = ["Attribute", "Node", "TextNode", "View", "axis_nodes", "node_texts", "node_value"]
 
@@ -48,7 +48,7 @@ class View:
     def __init__(self, root: etree._Element, properties: Mapping[str, object] | None = None) -> None:
         self.root = root
         self.properties: Mapping[str, object] = properties if properties is not None else {}
-        self.found: dict[Path, list[Node]] = {}
+        self.found: dict[Head, list[Node]] = {}
         self.steps = FILTER_STEPS
         self._calculator: Calculator | None = None
         self._used = False
@@ -106,7 +106,7 @@ def node_value(node: Node) -> Untyped:
 
 
 def node_texts(nodes: Sequence[Node]) -> set[str]:
-    """Return the distinct string values of nodes of one path: the quick way for many leaves, which most are."""
+    """Return the distinct string values of nodes of one path: quick for many leaves."""
     first = nodes[0]
     if not isinstance(first, etree._Element):
         return {node_value(node) for node in nodes}

@@ -12,8 +12,10 @@ All values are immutable and hashable: two queries that ask the same have equal 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from typing import Final
+from weakref import WeakValueDictionary
 
 __all__ = [
     "ANY",
@@ -24,6 +26,7 @@ __all__ = [
     "Condition",
     "Filter",
     "For",
+    "Head",
     "If",
     "Literal",
     "NameTest",
@@ -50,10 +53,21 @@ def _common(one: str, other: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class NameTest:
-    """Which elements or attributes a step takes; `ANY` for a wildcard."""
+    """Which elements or attributes a step takes; `ANY` for a wildcard.
+
+    Attributes:
+        tag: The name as lxml writes it: ``{uri}local``, ``local``, ``{uri}*``, ``{*}local``, ``*``.
+    """
 
     namespace: str
     local: str
+    tag: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tag = self.local
+        if (self.namespace, self.local) != (ANY, ANY) and (self.namespace or self.local == ANY):
+            tag = f"{{{self.namespace}}}{self.local}"
+        object.__setattr__(self, "tag", tag)
 
     @property
     def exact(self) -> bool:
@@ -65,15 +79,6 @@ class NameTest:
         namespace = _common(self.namespace, other.namespace)
         local = _common(self.local, other.local)
         return None if namespace is None or local is None else NameTest(namespace, local)
-
-    @property
-    def tag(self) -> str:
-        """The name as lxml writes it: ``{uri}local``, ``local``, ``{uri}*``, ``{*}local``, ``*``."""
-        if self.namespace == ANY and self.local == ANY:
-            return "*"
-        if self.namespace or self.local == ANY:
-            return f"{{{self.namespace}}}{self.local}"
-        return self.local
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,25 @@ class Property:
     default: Condition | None = None
 
 
+class Head:
+    """The steps before the first predicate of paths that begin at the document node."""
+
+    __slots__ = ("__weakref__", "flat", "steps")
+
+    def __init__(self, steps: tuple[Step, ...]) -> None:
+        self.steps = steps
+        self.flat = all(step.axis in ("child", "attribute", "self") for step in steps)
+        """Whether they find no node inside another."""
+
+    @staticmethod
+    def of(steps: tuple[Step, ...]) -> Head:
+        """Return the one head of these steps, as long as a path has it."""
+        return _HEADS.get(steps) or _HEADS.setdefault(steps, Head(steps))
+
+
+_HEADS: Final[WeakValueDictionary[tuple[Step, ...], Head]] = WeakValueDictionary()
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """A path of steps; the nodes in document order without doubles.
@@ -131,10 +155,23 @@ class Path:
         origin: ``/`` for the document node, ``.`` for the context item, or the name of a variable that a
             `For` or `Quantified` around it binds (made unique by a number: ``x#1``).
         steps: The steps; none means the origin itself.
+        head: Stands for the steps before the first predicate, the same object for the same steps: what they
+            find is found once for an event, and looked up without comparing steps. None if there are none or
+            they do not begin at the document node.
+        rest: The steps behind the head.
     """
 
     origin: str
     steps: tuple[Step, ...]
+    head: Head | None = field(init=False, repr=False, compare=False)
+    rest: tuple[Step, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        count = 0
+        if self.origin == "/":
+            count = next((n for n, step in enumerate(self.steps) if step.predicates), len(self.steps))
+        object.__setattr__(self, "head", Head.of(self.steps[:count]) if count else None)
+        object.__setattr__(self, "rest", self.steps[count:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +301,8 @@ def parts(condition: Condition) -> Iterator[Condition]:
                 if not isinstance(predicate, int):
                     yield predicate
         return
-    for field in fields(condition):
-        value = getattr(condition, field.name)
+    for each in fields(condition):
+        value = getattr(condition, each.name)
         if isinstance(value, tuple):
             yield from value
         elif value is not None and not isinstance(value, str | int | float | Decimal | bool):

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from proton import Condition, Event, Link, Terminus, symbol
 
 from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
-from clacks.amqp.termini import Filter, answer_source, answer_target, read_source, read_target
+from clacks.amqp.termini import (
+    SELECTOR_FILTER_CODE,
+    Filter,
+    answer_source,
+    answer_target,
+    read_source,
+    read_target,
+)
 
 
 @dataclass
@@ -25,6 +32,8 @@ class Script:
     """Refuse without the attach to nothing that 2.6.3 asks for."""
     end_session: bool = False
     """Refuse by ending the session, as RabbitMQ does."""
+    no_selectors: bool = False
+    """Refuse links with a selector."""
     credit: int = 100
 
 
@@ -98,6 +107,13 @@ class SmallBroker:
         if link.is_sender:
             address = asked.address or f"dynamic-{len(self.senders)}"
             self.filters.append(asked.filters)
+            if self.script.no_selectors and any(f.descriptor == SELECTOR_FILTER_CODE for f in asked.filters):
+                link.source.type = Terminus.UNSPECIFIED
+                link.open()
+                link.condition = Condition("amqp:invalid-field", "no such selector")
+                link.close()
+                self.engine.touch()
+                return
             echo = asked.filters if self.script.echo else ()
             if self.script.echo_as is not None:
                 echo = tuple(Filter(f.name, self.script.echo_as, f.value) for f in echo)

@@ -274,3 +274,63 @@ async def test_where_each_type_needs_a_link_all_types_get_one() -> None:
     assert len(world.broker.filters) == len(REGISTRY.kinds)
     subjects = {filters[0].value for filters in world.broker.filters}
     assert subjects == REGISTRY.kinds
+
+
+ACTIVE = ("ActiveMQ", "5.17.2", ())
+TOPIC = "topic://org.clacks.event.PhoneStatus"
+SOURCE = "declare variable $cloudEvents_source external; declare variable $room external;"
+
+
+def from_source(condition: str) -> str:
+    return PHONE.replace(";", f"; {SOURCE}", 1) + f"[{condition}]"
+
+
+@scenario
+async def test_conditions_on_properties_become_a_selector_where_the_broker_applies_them() -> None:
+    world = World(Script(*ACTIVE))
+    events = await world.subscribe(from_source("$room = ('red', 'blue') and f:CallerId = '2'"))
+    ((asked,),) = world.broker.filters
+    assert (asked.descriptor, asked.value) == (SELECTOR_FILTER_CODE, "(room = 'red' OR room = 'blue')")
+    # Whatever the broker makes of it, the whole query decides.
+    for caller, room in (("2", "red"), ("2", "green"), ("3", "red")):
+        world.send(TOPIC, message(caller, _properties={"room": room}))
+    assert events.waiting == 1
+    assert caller_of(await anext(events)) == "2"
+
+
+@scenario
+async def test_no_selector_is_sent_where_it_would_not_be_applied() -> None:
+    world = rabbit()
+    await world.subscribe(from_source("$room = 'red'"))
+    assert world.broker.filters == [()]
+
+
+@scenario
+async def test_equal_selectors_share_a_link_and_all_subscriptions_one_index() -> None:
+    world = World(Script(*ACTIVE))
+    ones = [await world.subscribe(from_source(f"$room = 'red' and f:CallerId = '{n}'")) for n in range(3)]
+    plain = [await world.subscribe(f"{PHONE}[f:CallerId = '{n}']") for n in range(3)]
+    assert [len(filters) for filters in world.broker.filters] == [1, 0]
+    assert len(world.subscriber._index or ()) == 6
+    world.send(TOPIC, message("1", _properties={"room": "red"}))  # over the link without selector
+    assert [events.waiting for events in (*ones, *plain)] == [0, 0, 0, 0, 1, 0]
+
+
+@scenario
+async def test_many_different_selectors_become_one_link_without() -> None:
+    world = World(Script(*ACTIVE))
+    for number in range(40):
+        await world.subscribe(from_source(f"$room = 'r{number}'"))
+    selectors = [filters for filters in world.broker.filters if filters]
+    assert len(selectors) == 16
+    assert len(world.broker.filters) == 17
+
+
+@scenario
+async def test_a_selector_that_the_broker_refuses_is_done_without() -> None:
+    world = World(Script(*ACTIVE, no_selectors=True))
+    events = await world.subscribe(from_source("$room = 'red'"))
+    assert [len(filters) for filters in world.broker.filters] == [1, 0]
+    world.send(TOPIC, message(_properties={"room": "red"}))
+    world.send(TOPIC, message(_properties={"room": "blue"}))
+    assert events.waiting == 1

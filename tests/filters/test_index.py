@@ -260,3 +260,11 @@ def test_thresholds_wake_the_filters_below_the_value() -> None:
         index.add(100 + number, f"{PROLOG}/f:Event/f:PhoneStatus/f:CallerId <= {number}")
     assert index.match(EVENT) == {*range(7), *range(107, 120)}
     assert index.statistics.evaluations == 0
+
+
+def test_event_types_are_read_beside_conditions_on_properties() -> None:
+    query = (
+        "declare namespace f='http://www.gonicus.de/Events'; declare variable $room external; "
+        "./f:Event/f:PhoneStatus[$room = 'red']"
+    )
+    assert event_kinds(query) == {"PhoneStatus"}
