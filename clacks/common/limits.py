@@ -97,7 +97,6 @@ class Limits:
     """Tags of one event document (each ``<`` counts): a tree costs 60 times the bytes of its shortest tags,
     so bytes alone do not bound memory; a large Puppet report has 50,000. Beyond it ``MalformedEvent``."""
 
-
     log_page_events: int = 500
     """Events in one answer of ``getEvents``; who wants more asks for the next page."""
 
@@ -155,6 +154,31 @@ class Limits:
 
     web_tokens: int = 10_000
     """Tokens for sessions that one gateway keeps; beyond it the one that was used longest ago is void."""
+
+    report_size: int = 64 * 1024 * 1024
+    """Bytes of one Puppet report: ten thousand resources make 20 MiB. Beyond it the report is refused."""
+
+    report_logs: int = 10_000
+    """Log lines of one Puppet report that go into its event; of more the least grave are left out."""
+
+    report_text: int = 2 * 1024 * 1024
+    """Characters of all these lines together, so that the event stays below ``message_size``."""
+
+    ami_line: int = 16 * 1024
+    """Bytes of one line of Asterisk's manager interface; its own lines are below 1 KiB. Beyond it the
+    connection is made anew."""
+
+    ami_lines: int = 1000
+    """Lines of one message of Asterisk. Beyond it as above."""
+
+    ami_channels: int = 10_000
+    """Calls and channels that are kept in mind; the oldest are forgotten first."""
+
+    job_log: int = 64 * 1024
+    """Characters of a job's output that its events carry: its end. The whole log may go to a file."""
+
+    job_line: int = 64 * 1024
+    """Bytes of one line of a job's output; a longer one is cut into several."""
 
 
 DEFAULT_LIMITS = Limits()
