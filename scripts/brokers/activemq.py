@@ -53,7 +53,7 @@ _TLS: Final = """\
       <sslContext keyStore="file:{keys}" keyStoreType="PKCS12" keyStorePassword="{password}"/>
     </sslContext>"""
 
-_OPTIONS: Final = "transport.transformer=jms&amp;maxFrameSize=104857600"
+_OPTIONS: Final = "transport.transformer=jms&amp;transport.tcpNoDelay=true&amp;maxFrameSize=104857600"
 
 _LOGGING: Final = """\
 rootLogger.level = WARN

@@ -22,7 +22,18 @@ from clacks.net.listener import BrokerServer
 from clacks.net.tls import server_context
 from tests.net.authorities import Authority
 
-__all__ = ["FACTS", "RIGHTS", "USERS", "ContractBroker", "Embedded", "Facts", "Forged", "Site", "Standing"]
+__all__ = [
+    "FACTS",
+    "RIGHTS",
+    "USERS",
+    "ContractBroker",
+    "Embedded",
+    "Facts",
+    "Forged",
+    "Selectors",
+    "Site",
+    "Standing",
+]
 
 Result = TypeVar("Result")
 
@@ -106,6 +117,14 @@ class Forged(enum.Enum):
     """The broker does not look. So agents refuse all calls that need a user, unless told otherwise."""
 
 
+class Selectors(enum.Enum):
+    """What becomes of a selector in the filter of a source."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is different from broker to broker and is no fault: declared here, shown in the table of the docs.
@@ -114,19 +133,23 @@ class Facts:
         forged: What becomes of messages in the name of another.
         told: Whether agents must be told by their operator (``trust_users``) that logins are true.
         offers_anonymous: Whether the login ANONYMOUS is offered, although nobody gets in with it.
+        profile: The profile that is chosen from what the broker says of itself.
+        selectors: What becomes of a selector in the filter of a source.
     """
 
     forged: Forged = Forged.REFUSED
     told: bool = False
     offers_anonymous: bool = False
+    profile: str = ""
+    selectors: Selectors = Selectors.APPLIED
 
 
 FACTS: Final[Mapping[str, Facts]] = {
-    "embedded": Facts(),
-    "rabbitmq": Facts(),
-    "activemq": Facts(Forged.CORRECTED, told=True, offers_anonymous=True),
-    "artemis": Facts(Forged.PASSED_ON, told=True),
-    "broker-j": Facts(told=True),
+    "embedded": Facts(profile="clacks", selectors=Selectors.REFUSED),
+    "rabbitmq": Facts(profile="rabbitmq-3", selectors=Selectors.IGNORED),
+    "activemq": Facts(Forged.CORRECTED, told=True, offers_anonymous=True, profile="activemq"),
+    "artemis": Facts(Forged.PASSED_ON, told=True, profile="artemis"),
+    "broker-j": Facts(told=True, profile="broker-j"),
 }
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from scripts.brokers.java import JavaBroker
 from scripts.brokers.products import PRODUCTS
 from scripts.brokers.rabbitmq import RabbitMQ
 from tests.contract.brokers import FACTS, RIGHTS, USERS, ContractBroker, Embedded, Site, Standing
+from tests.contract.table import Cell, Results, table
 
 LIMIT = 60.0
 """Seconds that a test may take before it counts as stuck."""
@@ -30,6 +31,53 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     asyncio.run(bounded())
     return True
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--table", metavar="FILE", help="write the table of features by broker to this page")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Workers of xdist send their reports to one process, which writes.
+    if not hasattr(config, "workerinput"):
+        config.stash[RESULTS] = Results()
+        config.pluginmanager.register(_Reader(config.stash[RESULTS]))
+
+
+class _Reader:
+    """Hears what came out of each test, also of those in other processes."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note it."""
+        if report.when == "call" or report.outcome != "passed":
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            self._results.note(report.nodeid, report.outcome, report.user_properties, why)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Say which brokers were left out and why, and write the table if it was asked for."""
+    results = config.stash.get(RESULTS, None)
+    if results is None:
+        return
+    for broker, why in sorted(results.left_out.items()):
+        terminalreporter.line(f"{broker}: {why}")
+    if page := config.getoption("--table"):
+        Path(page).write_text(table(results), "utf-8")
+        terminalreporter.line(f"written: {page}")
+
+
+@pytest.fixture
+def cell(record_property: Callable[[str, object], None]) -> Cell:
+    """Return what says in a word what the test saw, for the table of features by broker."""
+    return lambda words: record_property("cell", words)
 
 
 @pytest.fixture(scope="session")

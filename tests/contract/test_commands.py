@@ -14,6 +14,7 @@ from clacks.common.errors import CommandError, CommandRefused, CommandTimeout, O
 from clacks.common.jsonrpc import Request
 from tests.contract.brokers import ContractBroker
 from tests.contract.serving_process import serving_process
+from tests.contract.table import Cell
 from tests.contract.words import (
     CALLS,
     agent_on,
@@ -90,13 +91,14 @@ async def test_an_unknown_method_is_refused(broker: ContractBroker, rights_file:
         assert caught.value.code == jsonrpc.INVALID_PARAMS
 
 
-async def test_a_call_that_nobody_takes_times_out(broker: ContractBroker) -> None:
+async def test_a_call_that_nobody_takes_times_out(broker: ContractBroker, cell: Cell) -> None:
     async with broker.bus("ann") as caller:
         # Where the broker itself accepts calls nobody can say whether an agent got it.
         assert caller.profile is not None
         error = OutcomeUnknown if caller.profile.accepts_early else CommandTimeout
         with pytest.raises(error):
             await caller.call("add", 1, 2, timeout=0.4)
+        cell(f"`{error.__name__}`")
 
 
 async def test_a_call_that_timed_out_is_not_carried_out_later(broker: ContractBroker) -> None:

@@ -23,6 +23,7 @@ from clacks.net.client import TcpConnector
 from clacks.net.probe import lets_in_without_login, offered_mechanisms
 from clacks.net.tls import client_context
 from tests.contract.brokers import USERS, ContractBroker, Forged
+from tests.contract.table import Cell
 from tests.contract.words import LIMIT, caller_of, hello, next_event, phone, until
 
 
@@ -67,7 +68,9 @@ async def test_nobody_gets_in_without_a_login(broker: ContractBroker) -> None:
     assert not await lets_in_without_login("127.0.0.1", broker.port)
 
 
-async def test_an_event_in_the_name_of_another_is_refused_or_corrected(broker: ContractBroker) -> None:
+async def test_an_event_in_the_name_of_another_is_refused_or_corrected(
+    broker: ContractBroker, cell: Cell
+) -> None:
     """Or the broker does not look, and its profile says that nobody should believe ``user``."""
     async with broker.bus() as honest, broker.bus() as receiver, impostor(broker) as liar:
         events = await receiver.subscribe()
@@ -85,9 +88,10 @@ async def test_an_event_in_the_name_of_another_is_refused_or_corrected(broker: C
             assert liar.profile is not None
             assert liar.profile.user_id is UserTrust.UNTRUSTED
         await hello(honest, events, mark="after")
+        cell({Forged.CORRECTED: "gets the login"}.get(broker.facts.forged, broker.facts.forged.value))
 
 
-async def test_nobody_calls_in_the_name_of_another(broker: ContractBroker) -> None:
+async def test_nobody_calls_in_the_name_of_another(broker: ContractBroker, cell: Cell) -> None:
     seen: list[str] = []
 
     def note(request: Request, user: str, on_behalf_of: str | None) -> str:
@@ -105,6 +109,7 @@ async def test_nobody_calls_in_the_name_of_another(broker: ContractBroker) -> No
         if broker.facts.forged is Forged.CORRECTED:
             assert await liar.call("note", timeout=3) == "done"
             assert seen == ["ann"]
+            cell("gets the login")
             return
         with pytest.raises(CommandError) as caught:
             await liar.call("note", timeout=30)
@@ -114,9 +119,11 @@ async def test_nobody_calls_in_the_name_of_another(broker: ContractBroker) -> No
             with pytest.raises(CommandRefused, match="the broker must vouch"):
                 await honest.call("note")
             assert seen == []
+            cell("refused by agents, as all calls")
         else:
             assert await honest.call("note") == "done"
             assert seen == ["ann"]
+            cell("refused")
 
 
 async def test_tls_works_with_a_certificate_of_a_known_authority(broker: ContractBroker) -> None:

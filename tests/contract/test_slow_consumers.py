@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from clacks.bus import Bus
 from tests.contract.brokers import ContractBroker
+from tests.contract.table import Cell
 from tests.contract.words import CALLS, LIMIT, caller_of, callers, hello, next_event, phone, take, until
 from tests.net.relay import Relay
 
@@ -70,6 +71,27 @@ async def test_a_consumer_whose_connection_is_stuck_disturbs_nobody(broker: Cont
         if broker.counts_drops:
             assert broker.dropped() == number - len(numbers) > 0
         await hello(sender, stuck, moving, mark="on it goes")
+
+
+async def test_what_the_broker_drops_is_counted_or_not(broker: ContractBroker, cell: Cell) -> None:
+    if not broker.counts_drops:
+        # It throws away by its own configuration; its own tools tell how many.
+        cell("no; its own tools do")
+        return
+    async with (
+        Relay(broker.port) as relay,
+        broker.bus() as sender,
+        broker.bus() as receiver,
+        broker.bus(port=relay.port) as sluggish,
+    ):
+        await sluggish.subscribe(CALLS)
+        moving = await receiver.subscribe(CALLS, queue_events=10_000, queue_bytes=100_000_000)
+        relay.hold()
+        await publish(sender, range(3000), ballast="x" * 5000)
+        await take(moving, 3000)
+        assert broker.dropped() > 0
+        relay.release()
+    cell("yes")
 
 
 async def test_a_publisher_is_not_slowed_by_subscribers_that_read_nothing(broker: ContractBroker) -> None:
