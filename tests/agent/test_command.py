@@ -298,7 +298,9 @@ def test_an_event_type_that_the_user_may_not_publish_is_refused_and_nothing_is_s
 def test_get_methods_lists_what_the_caller_may_use() -> None:
     methods = make().dispatch(Request("getMethods"), "jane")
     assert set(methods) == {"getMethods", "getSessionUser", "sendEvent"}
-    assert methods["sendEvent"]["signature"] == "sendEvent(data: text, stored: boolean = False) -> text | null"
+    assert (
+        methods["sendEvent"]["signature"] == "sendEvent(data: text, stored: boolean = False) -> text | null"
+    )
     assert methods["sendEvent"]["documentation"].startswith("Publish an event")
 
 
