@@ -53,6 +53,10 @@ class Limits:
     people have below 100; each ``let`` may double what stands before it. Beyond it the index does not look
     inside the query, and the engine evaluates it at every event."""
 
+    condition_levels: int = 50
+    """Levels of such a query. Filters of people have below 15, and each takes some ten calls of Python.
+    Beyond it as above."""
+
     filter_steps: int = 10_000
     """Steps that one filter may take in the index at one event: nodes visited, values compared. Usual are
     below 50. Beyond it the engine evaluates the query, which has a budget of its own."""

@@ -212,16 +212,18 @@ def _includes(wide: NameTest | str, narrow: NameTest | str) -> bool:
 
 
 def _any(choices: list[Access]) -> Access:
-    facts: frozenset[Fact] = frozenset()
+    facts: set[Fact] = set()
     for choice in choices:
         if choice.facts is None:
             return _UNKNOWN
         facts |= choice.facts
+        if len(facts) > _MOST_FACTS:
+            return _UNKNOWN
     # In "a or b", an error of a hides b: so only parts that cannot fail decide together.
     decides = all(choice.decides for choice in choices) and (
         len(choices) == 1 or all(_infallible(fact) for fact in facts)
     )
-    return Access(facts, decides)
+    return Access(frozenset(facts), decides)
 
 
 def _infallible(fact: Fact) -> bool:

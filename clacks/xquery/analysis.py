@@ -24,6 +24,7 @@ from clacks.xquery.atoms import castable_types, is_pure, is_simple_type
 from clacks.xquery.collation import CODEPOINT
 from clacks.xquery.condition_types import (
     cannot_fail,
+    depth,
     gives_atoms,
     gives_nodes,
     gives_truth,
@@ -66,6 +67,8 @@ _CONTEXT: Final = "."
 _ABSENT: Final = ""
 """Where expressions stand that have no context item: the bodies of functions."""
 _MOST_PARTS: Final = DEFAULT_LIMITS.condition_parts
+_MOST_LEVELS: Final = DEFAULT_LIMITS.condition_levels
+_TOO_DEEP: Final = Opaque(f"a query of more than {_MOST_LEVELS} levels")
 _LONGEST_RANGE: Final = 64
 """Integers of a range of constants that is read as a list of them."""
 
@@ -134,9 +137,12 @@ def read_condition(query: Query) -> Condition:
     if module.imports:
         return Opaque("import module")
     try:
-        return _Reader().read(module.body, _DOCUMENT, {})
+        found = _Reader().read(module.body, _DOCUMENT, {})
     except _TooLarge:
         return Opaque(f"a query of more than {_MOST_PARTS} parts")
+    except RecursionError:
+        return _TOO_DEEP
+    return _TOO_DEEP if depth(found) > _MOST_LEVELS else found
 
 
 class _Reader:
@@ -223,11 +229,13 @@ class _Reader:
     def _operands(self, token: Any, symbol: str, here: Here, bound: Bound) -> tuple[Condition, ...]:
         """Return the operands of a chain of the same operator, from left to right."""
         found: list[Condition] = []
-        for item in token:
+        waiting = [token]
+        while waiting:
+            item = waiting.pop()
             while item.symbol == "(" and len(item) == 1 and item[0].symbol == symbol:
                 item = item[0]
             if item.symbol == symbol:
-                found.extend(self._operands(item, symbol, here, bound))
+                waiting.extend(reversed(list(item)))
             else:
                 found.append(self.read(item, here, bound))
         return tuple(found)
@@ -415,6 +423,7 @@ class _Reader:
         if isinstance(start, Path):
             if not start.steps and start.origin not in self._nodes:
                 raise _NotUnderstood("a path that does not begin with nodes")
+            self._charge(len(start.steps))  # they are copied
             return _normal(replace(start, steps=(*start.steps, step)))
         if isinstance(start, Call) and start.name == "union":
             return _union([self._onto(part, step) for part in start.arguments])

@@ -29,6 +29,7 @@ from clacks.xquery.conditions import (
 __all__ = [
     "GENERAL",
     "cannot_fail",
+    "depth",
     "gives_atoms",
     "gives_nodes",
     "gives_truth",
@@ -146,6 +147,17 @@ def gives_atoms(condition: Condition) -> bool:
     if isinstance(condition, For):
         return gives_atoms(condition.body)
     return isinstance(condition, Sequence) and all(gives_atoms(part) for part in condition.parts)
+
+
+def depth(condition: Condition) -> int:
+    """Return how many levels a condition has: what reads it later may recur once for each."""
+    deepest = 0
+    waiting = [(condition, 1)]
+    while waiting:
+        current, level = waiting.pop()
+        deepest = max(deepest, level)
+        waiting.extend((part, level + 1) for part in parts(current))
+    return deepest
 
 
 def mentions_focus(condition: Condition) -> bool:

@@ -11,6 +11,7 @@ from clacks.common.metrics import Metrics
 from clacks.filters.index import FilterIndex, event_kinds
 from clacks.xquery import BROKER_BUDGET, compile_query
 from clacks.xquery.tokens import Expression
+from tests.costs import cpu_seconds
 
 PROLOG = "declare namespace f='http://www.gonicus.de/Events'; "
 EVENT = (
@@ -124,6 +125,7 @@ def test_queries_that_ask_something_else_do_not_share() -> None:
     assert index.statistics.distinct == len(index)
 
 
+@pytest.mark.slow
 def test_exact_filter_keeps_no_compiled_tree() -> None:
     index = FilterIndex()
     checked = "/f:Event/f:PhoneStatus[tokenize(f:Status) = 'busy' and f:CallerId > 5]"
@@ -181,6 +183,31 @@ def test_query_that_doubles_at_every_let_is_not_looked_into() -> None:
     index.add("key", f"{PROLOG} let $v0 := string(//f:Status) {lets} return contains($v40, 'x')")
     (reason,) = index.explain("key").unknown
     assert reason.startswith("a query of more than")
+
+
+S = "//f:Status"
+LONG = {
+    "a sum": f"{S} || " + " + ".join(["1"] * 1200),
+    "alternatives": " or ".join(f"{S} = '{number}'" for number in range(1200)) + f" or {S} = 'busy'",
+    "steps": S + "/self::*" * 1200,
+    "predicates": "/f:Event" + "[*" * 60 + "]" * 60,
+    "strings": "||".join([S] * 1200) + " = 'busy'",
+    "variables": "".join(f"let $v{number} := {S} " for number in range(1200)) + "return $v7 = 'busy'",
+    "loops": f"for $a in {S} " * 300 + "return $a",
+    "tests": f"if ({S} = 'x') then () else " * 100 + "true()",
+    "brackets": "(" * 100 + S + ")" * 100,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", LONG.values(), ids=LONG)
+def test_long_and_deep_queries_are_answered_as_the_engine_does(query: str) -> None:
+    index = FilterIndex()
+    index.add("key", PROLOG + query)
+    assert index.match(EVENT) == (
+        {"key"} if compile_query(PROLOG + query).matches(etree.fromstring(EVENT)) else set()
+    )
+    assert cpu_seconds(lambda: FilterIndex().add("key", PROLOG + query), tries=3) < 2
 
 
 def test_query_with_many_loops_has_the_budget_of_the_engine() -> None:
