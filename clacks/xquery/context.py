@@ -75,7 +75,7 @@ class Execution:
         self._timezone: Timezone | None = None
         self.globals: dict[Any, Any] = {}
         self.documents: dict[str, Any] = {}
-        self.caches: dict[str, Any] = {}
+        self.caches: dict[object, Any] = {}
         self.root = root
 
     def again(self) -> Execution:

@@ -19,6 +19,7 @@ from clacks.xquery.compare import Incomparable, equal, order, value_key
 from clacks.xquery.conditionals import Keyword
 from clacks.xquery.conversion import atomize_one, mismatch
 from clacks.xquery.errors import failure
+from clacks.xquery.joins import Condition, join_condition
 from clacks.xquery.sequence_types import SequenceType
 from clacks.xquery.tokens import Expression, keyword, token
 from clacks.xquery.types_parser import parse_sequence_type
@@ -93,6 +94,11 @@ class For(Clause):
         self.place = None if place is None else parser.scope.declare(place)
         self.slots = [self.slot] if self.place is None else [self.slot, self.place]
 
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether it binds the items and nothing else."""
+        return self.place is None and self.type is None and not self.allows_empty
+
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Bind the items one after the other."""
         frame = ctx.frame
@@ -113,6 +119,38 @@ class For(Clause):
                 if place is not None:
                     frame[place] = [number]
                 yield
+
+
+class Join(Clause):
+    """``for`` and the ``where`` after it, as one."""
+
+    kind = "join"
+
+    def __init__(self, loop: For, where: Where, condition: Condition) -> None:
+        super().__init__()
+        self.loop = loop
+        self.where = where
+        self.condition = condition
+
+    def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
+        """Bind the items for which the condition holds."""
+        frame, condition = ctx.frame, self.condition
+        slot, truth = self.loop.slot, self.where.expressions[0].truth
+        rest = [part.truth for part in condition.rest]
+        step = ctx.execution.meter.step
+        for _ in source:
+            items, matching = condition.items(ctx)
+            if matching is None:
+                for item in items:
+                    step(1)
+                    frame[slot] = [item]
+                    if truth(ctx):
+                        yield
+                continue
+            for item in matching:
+                frame[slot] = [item]
+                if all(holds(ctx) for holds in rest):
+                    yield
 
 
 class Let(Clause):
@@ -357,6 +395,20 @@ def same_key(a: Any, b: Any, collation: Any, timezone: Any) -> bool:
         return False
 
 
+def with_joins(clauses: list[Clause]) -> list[Clause]:
+    """Return the clauses with joins in place of loops and their conditions, where that can be."""
+    plan: list[Clause] = []
+    for clause in clauses:
+        last = plan[-1] if plan else None
+        if isinstance(clause, Where) and isinstance(last, For) and last.is_plain:
+            condition = join_condition(last.expressions[0], last.slot, clause.expressions[0])
+            if condition is not None:
+                plan[-1] = Join(last, clause, condition)
+                continue
+        plan.append(clause)
+    return plan
+
+
 @keyword("for", "$")
 @keyword("let", "$")
 @keyword("for", "(name)")
@@ -366,6 +418,7 @@ class Flwor(Keyword):
 
     Attributes:
         clauses: All clauses but ``return``.
+        plan: What is done for them: the same, but a loop with a condition behind it may be one join.
     """
 
     def nud(self) -> Any:
@@ -407,6 +460,7 @@ class Flwor(Keyword):
         parser.take_name("return")
         self._items.append(parser.single())
         parser.scope.release(mark)
+        self.plan = with_joins(self.clauses)
         return self
 
     def window_follows(self) -> bool:
@@ -439,7 +493,7 @@ class Flwor(Keyword):
         """Evaluate ``return`` for each tuple of the stream."""
         # One let and a return is what filters look like: no stream for it.
         stream: Iterator[None] = iter((None,))
-        for clause in self.clauses:
+        for clause in self.plan:
             stream = clause.over(ctx, stream)
         result = self._items[-1].run
         out: list[Any] = []
