@@ -4,10 +4,10 @@
     python -m benchmarks.lifecycle --nodes 50 --clients 2000
     python -m benchmarks.lifecycle --svg docs/_static/lifecycle.svg
 
-Every node and every client is the real life cycle (`clacks.agent.lifecycle`, `clacks.client.lifecycle`), with its
-own random numbers; ten agents have the real tables, of the others the messages are counted. What a node without
-tables must know of them (how many nodes there are, who is unknown) it takes from a sampled agent on its side of the
-network. The broker is a delay of 1 to 20 ms, the same for all who hear a message.
+Every node and every client is the real life cycle (`clacks.agent.lifecycle`, `clacks.client.lifecycle`), with
+its own random numbers; ten agents have the real tables, of the others the messages are counted. What a node
+without tables must know of them (how many nodes there are, who is unknown) it takes from a sampled agent on its
+side of the network. The broker is a delay of 1 to 20 ms, the same for all who hear a message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from clacks.client import lifecycle as client_lifecycle
 from clacks.common.presence import NODE_SILENCE, STATUS_INTERVAL
 
 SAMPLED = 10
-NODE_METHODS = tuple(NodeMethod(f"m{n}", f"A.m{n}", "core", f"m{n}()", "NORMAL", False, "Does it.") for n in range(20))
+NODE_METHODS = tuple(
+    NodeMethod(f"m{n}", f"A.m{n}", "core", f"m{n}()", "NORMAL", False, "Does it.") for n in range(20)
+)
 CLIENT_METHODS = tuple(ClientMethod(f"m{n}", f"m{n}", f"m{n}()", "Does it.") for n in range(10))
 
 
@@ -92,7 +94,9 @@ class Simulation:
             Member(f"client-{n:06d}", n % 2, client_lifecycle.Lifecycle(Random(self.random.random())))
             for n in range(clients)
         ]
-        self.devices = (Device.of("eth0", "10.0.0.1", "fe80::1", "52:54:00:00:00:01", "255.0.0.0", "10.255.255.255"),)
+        self.devices = (
+            Device.of("eth0", "10.0.0.1", "fe80::1", "52:54:00:00:00:01", "255.0.0.0", "10.255.255.255"),
+        )
         self._each_second()
 
     # -- time
@@ -181,7 +185,9 @@ class Simulation:
                 case "NodeLeave":
                     nodes.left(sender.id, sender.id, now)
                 case "ClientAnnounce":
-                    clients.announced(sender.id, sender.id, sender.id, "clients", self.devices, CLIENT_METHODS, now)
+                    clients.announced(
+                        sender.id, sender.id, sender.id, "clients", self.devices, CLIENT_METHODS, now
+                    )
                 case "ClientPing":
                     clients.heard(sender.id, sender.id, now)
                     unknown_client |= clients.strangers > 0
@@ -286,10 +292,8 @@ class Simulation:
                 and len(member.nodes) == len(nodes)  # type: ignore[arg-type]
                 for member in tables
             ),
-            all(
-                len(member.clients) == len(clients) and {client.id for client in member.clients} == clients  # type: ignore[union-attr,arg-type]
-                for member in tables
-            ),
+            all(len(member.clients) == len(clients) for member in tables)  # type: ignore[arg-type]
+            and all(client.id in clients for member in tables for client in member.clients),  # type: ignore[union-attr]
         )
 
     def watch(self, name: str, length: float) -> Phase:
@@ -298,7 +302,8 @@ class Simulation:
         before = [(member, dict(member.sent)) for member in (*self.nodes, *self.clients)]
         seen: list[float | None] = [None, None]
         while self.now < began + length:
-            self.run(self.now + 1.0)
+            # Comparing a million entries takes a second: what agrees is looked at less often.
+            self.run(self.now + (1.0 if None in seen else 10.0))
             for place, agreed in enumerate(self.agreed()):
                 if not agreed:
                     seen[place] = None
@@ -315,10 +320,10 @@ class Simulation:
                 seconds[second] += n
         return Phase(
             name,
-            sum(node_counts) / len(node_counts),
-            max(node_counts),
-            sum(client_counts) / len(client_counts),
-            max(client_counts),
+            sum(node_counts) / max(1, len(node_counts)),
+            max(node_counts, default=0),
+            sum(client_counts) / max(1, len(client_counts)),
+            max(client_counts, default=0),
             max(seconds.values(), default=0),
             -1.0 if seen[0] is None else seen[0],
             -1.0 if seen[1] is None else seen[1],
@@ -336,7 +341,7 @@ def scenarios(simulation: Simulation) -> Iterator[Phase]:
     asker = sim.nodes[0]
     sim.publish(asker, "ClientPoll")
     yield sim.watch("poll storm", 2 * many + 20.0)
-    tenth = [*sim.nodes[SAMPLED :: 10], *sim.clients[::10]]
+    tenth = [*sim.nodes[SAMPLED::10], *sim.clients[::10]]
     sim.leave(tenth, word=True)
     yield sim.watch("10 % leave at once", 60.0)
     killed = [node for node in sim.nodes[SAMPLED + 1 :: 10] if node.alive]
@@ -408,7 +413,9 @@ def draw(simulation: Simulation, path: Path) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--nodes", type=int, default=1000)
     options.add_argument("--clients", type=int, default=100_000)
     options.add_argument("--seed", type=int, default=1)
@@ -416,8 +423,12 @@ def main() -> None:
     given = options.parse_args()
     print(f"{given.nodes} nodes, {given.clients} clients, {SAMPLED} full tables; intervals: status "
           f"{STATUS_INTERVAL:.0f} s, a silent node is dropped after {NODE_SILENCE:.0f} s")  # fmt: skip
-    print(f"{'':28}{'messages of a node':>22}{'of a client':>18}{'peak':>8}{'quiet':>8}{'tables agree after':>22}")
-    print(f"{'':28}{'mean':>14}{'most':>8}{'mean':>10}{'most':>8}{'1/s':>8}{'s':>8}{'nodes':>12}{'clients':>10}")
+    print(
+        f"{'':28}{'messages of a node':>22}{'of a client':>18}{'peak':>8}{'quiet':>8}{'tables agree after':>22}"
+    )
+    print(
+        f"{'':28}{'mean':>14}{'most':>8}{'mean':>10}{'most':>8}{'1/s':>8}{'s':>8}{'nodes':>12}{'clients':>10}"
+    )
     simulation = Simulation(given.nodes, given.clients, seed=given.seed)
     began = time.process_time()
     for phase in scenarios(simulation):

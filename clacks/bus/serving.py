@@ -28,6 +28,7 @@ from clacks.bus.replies import Replies
 from clacks.common import jsonrpc
 from clacks.common.errors import CommandError, ConnectionLost, LinkRefused, ProtocolError
 from clacks.common.jsonrpc import Failure, Request, Success
+from clacks.common.limits import DEFAULT_LIMITS
 
 __all__ = ["CallHandler", "Service", "handler_of"]
 
@@ -40,6 +41,7 @@ one; raises CommandError to refuse. A plain function runs in a thread, a corouti
 
 _RETRY: Final = 1.0  # seconds before a link is asked for again that the broker took away
 _SLOW_RETRY: Final = 30.0
+_LARGEST_ANSWER: Final = DEFAULT_LIMITS.message_size - 4096  # the rest is for addresses and ids
 
 
 def handler_of(handlers: CallHandler | Mapping[str, CallHandler], method: str) -> CallHandler:
@@ -251,6 +253,9 @@ class Service:
             id_, wanted = request.id, not request.notification
             result = await self._result(request, user, on_behalf_of)
             answer = jsonrpc.encode(Success(result, id_))
+            if len(answer) > _LARGEST_ANSWER:
+                words = f"the result is too large: {len(answer)} of {_LARGEST_ANSWER} bytes"
+                raise CommandError(jsonrpc.INTERNAL_ERROR, words)
         except CommandError as error:
             answer = jsonrpc.encode(_failure(error, id_))
         except asyncio.CancelledError:
