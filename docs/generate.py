@@ -134,6 +134,7 @@ def settings_page() -> str:
     shown = {
         "state_dir": "see [where files are](#where-files-are)",
         "limits": "see [limits](#limits)",
+        "log": "see [tables of the services](#tables-of-the-services)",
         "client": "see [tables of the services](#tables-of-the-services)",
         "sources": "see [tables of the services](#tables-of-the-services)",
         "jobs": "see [tables of the services](#tables-of-the-services)",
@@ -177,7 +178,7 @@ def settings_page() -> str:
 
 def _tables_of_services() -> Iterator[str]:
     yield "\n## Tables of the services\n\nThey stand in the settings file and have no variables."
-    tables = {"client": settings_parts.ClientSettings}
+    tables = {"log": settings_parts.LogSettings, "client": settings_parts.ClientSettings}
     for source in dataclasses.fields(settings_parts.SourcesSettings):
         tables[f"sources.{source.name}"] = source.default_factory  # type: ignore[assignment]
     tables["jobs.NAME"] = settings_parts.JobSettings  # type: ignore[assignment]
