@@ -177,7 +177,7 @@ async def gateway(
         made = Options(
             paths=table,
             kinds={"eventhub": {"/": EVENTHUB}},
-            routes=routes or {},
+            routes=lambda knowledge: routes or {},
             no_auth=no_auth,
             token_key=KEY,
         )
