@@ -657,19 +657,23 @@ def _literal(pattern: str) -> tuple[str, str]:
 def possible_children(found: Access, root: NameTest) -> frozenset[str] | None:
     """Return the local names of the root's child of which one must be there, or None if any may be.
 
-    ``root`` is the element at the top of every event; names outside its namespace are left out.
+    ``root`` is the element at the top of every event; names outside its namespace are left out. All facts that
+    are necessary count, not only those by which the filter is found.
     """
-    known = [_children(facts, root) for facts in (found.facts, *found.others) if facts is not None]
-    names = [each for each in known if each is not None]
-    return frozenset.intersection(*names) if names else None
+    if found.facts is None:
+        return None
+    known = [names for facts in (found.facts, *found.others) if (names := _children(facts, root)) is not None]
+    return frozenset.intersection(*known) if known else None
 
 
 def _children(facts: frozenset[Fact], root: NameTest) -> frozenset[str] | None:
     names = set()
     for fact in facts:
         path = fact.path
-        if isinstance(path, str) or len(path) < 2 or path[0] != ("child", root):
+        if isinstance(path, str) or len(path) < 2 or path[0][0] != "child":
             return None
+        if not _includes(path[0][1], root):
+            continue  # no event has such a root
         axis, test = path[1]
         if axis != "child" or not isinstance(test, NameTest) or test.local == ANY:
             return None

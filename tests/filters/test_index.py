@@ -38,6 +38,13 @@ STYLES = [
     ("/f:Event/f:PhoneStatus/f:CallerId/text() = '7'", True, True, {"PhoneStatus"}),
     ("//f:Status[matches(., '^b.s')]", True, False, None),
     ("/f:Event/f:PhoneStatus/f:Status > 5", False, True, {"PhoneStatus"}),
+    ("/Event/PhoneStatus", False, True, set()),  # the namespace was forgotten
+    ("/*:Event/*:PhoneStatus", True, True, {"PhoneStatus"}),
+    ("/f:Event/f:PhoneStatus[tokenize(f:Status) = 'busy']", True, False, {"PhoneStatus"}),
+    ("/f:Event/f:PhoneStatus[f:CallerId mod 2 = 1]/f:Status = 'busy'", True, False, {"PhoneStatus"}),
+    ("(/f:Event/f:PhoneStatus)[1]/f:Status = 'busy'", True, False, {"PhoneStatus"}),
+    ("/f:Event/(f:PhoneStatus | f:NodeLeave)", True, True, {"PhoneStatus", "NodeLeave"}),
+    ("/f:Event/f:PhoneStatus/f:CallerId/../f:Status = 'busy'", True, False, {"PhoneStatus"}),
 ]
 
 
