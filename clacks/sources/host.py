@@ -109,6 +109,7 @@ async def read_pools(program: str) -> tuple[Pool, ...]:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            await process.wait()
     return parse_pools(data.decode("utf-8", "replace"))
 
 
