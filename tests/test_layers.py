@@ -14,9 +14,9 @@ FILES = sorted((ROOT / "clacks").rglob("*.py"))
 # From the ground up. What stands on one line are siblings: they do not know each other.
 LAYERS = [
     ["clacks.common"],
-    ["clacks.xquery", "clacks.amqp", "clacks.dialects"],
+    ["clacks.xquery", "clacks.amqp", "clacks.dialects", "clacks.web"],
     ["clacks.filters"],
-    ["clacks.dialects.eventhub", "clacks.dialects.truenas", "clacks.dialects.sysadm"],
+    ["clacks.dialects.eventhub", "clacks.dialects.truenas", "clacks.dialects.sysadm", "clacks.dialects.http"],
     ["clacks.broker"],
     ["clacks.store"],
     ["clacks.net"],

@@ -19,6 +19,7 @@ from clacks.common.errors import ConnectionFailed, SettingsError
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
+from clacks.dialects.http import http_routes
 from clacks.gateway.guard import Guard
 from clacks.gateway.listeners import DEFAULT_LISTENER, WEB_KINDS, Listen, parse_listen
 from clacks.gateway.service import Gateway, Options
@@ -165,6 +166,7 @@ async def running_gateway(
     options = Options(
         paths=PATHS,
         kinds=KINDS,
+        routes=http_routes,
         guard=Guard.of(settings.web.hosts, settings.web.origins),
         no_auth=no_auth,
         token_key=made if secret else token_key(settings),

@@ -27,7 +27,16 @@ from clacks.common.metrics import Metrics
 from clacks.common.rights import BUILTIN_ROLES, Rights, Role
 from clacks.common.schema import SchemaRegistry
 from clacks.dialects.access import GUEST, METRICS, NOBODY, Access, Identity
-from clacks.dialects.actions import Credentials, Failed, Failure, LoggedIn, Login, Password, Token
+from clacks.dialects.actions import (
+    Credentials,
+    Failed,
+    Failure,
+    LoggedIn,
+    Login,
+    Password,
+    SessionToken,
+    Token,
+)
 from clacks.dialects.delivered import TOPIC_MESSAGE, Delivered
 from clacks.dialects.exchange import EventStream, Request, Response, Route, Routes
 from clacks.dialects.session import Dialect, Hello, Knowledge, Refusal, Session
@@ -78,7 +87,7 @@ class Options:
 
     paths: Mapping[str, Dialect] = field(default_factory=dict)
     kinds: Mapping[str, Mapping[str, Dialect]] = field(default_factory=dict)
-    routes: Routes = field(default_factory=dict)
+    routes: Callable[[Knowledge], Routes] = lambda knowledge: {}
     kind_routes: Mapping[str, Routes] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
     no_auth: bool = False
@@ -148,6 +157,7 @@ class Gateway:
             keys is not None,
             options.dialect_options,
         )
+        self._routes = options.routes(self._knowledge)
 
     # -- life
 
@@ -441,7 +451,7 @@ class Gateway:
 
     async def _routed(self, kind: str, request: Request, access: Access) -> Answer:
         routes = (
-            self._options.routes if kind in ("http", "https") else self._options.kind_routes.get(kind, {})
+            self._routes if kind in ("http", "https") else self._options.kind_routes.get(kind, {})
         )
         route = _route(routes, request.method, request.path)
         if route is None:
@@ -505,7 +515,8 @@ def _shown(hello: Hello) -> Credentials | None:
     scheme, _, value = header.strip().partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer" and value:
-        return Token(value)
+        # Tokens of this gateway are letters and digits; JSON web tokens have dots.
+        return Token(value) if "." in value else SessionToken(value)
     if scheme.lower() == "basic" and value:
         try:
             user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")

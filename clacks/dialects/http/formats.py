@@ -2,6 +2,7 @@
 
     format=json          {"id", "type", "time", "data"}: data is the content by the schema
     format=xml           the document
+    format=both          as json, and xml: the document beside it
     format=cloudevents   CloudEvents 1.0 in JSON format; data is the content
 
 Each block carries the log id, so that a browser that comes back says where it was (``Last-Event-ID``).
@@ -20,7 +21,7 @@ from clacks.dialects.delivered import Delivered
 
 __all__ = ["FORMATS", "StreamForm", "block", "shown"]
 
-FORMATS: Final = ("json", "xml", "cloudevents")
+FORMATS: Final = ("json", "xml", "both", "cloudevents")
 
 
 def _time(ms: int) -> str:
@@ -29,7 +30,7 @@ def _time(ms: int) -> str:
 
 
 def shown(delivered: Delivered, source: str, form: str) -> dict[str, Any]:
-    """Return an event as JSON values, in the form ``json`` or ``cloudevents``."""
+    """Return an event as JSON values, in the form ``json``, ``both`` or ``cloudevents``."""
     if form == "cloudevents":
         return {
             "specversion": "1.0",
@@ -40,12 +41,13 @@ def shown(delivered: Delivered, source: str, form: str) -> dict[str, Any]:
             "datacontenttype": "application/json",
             "data": delivered.fields,
         }
-    return {
+    values = {
         "id": delivered.id,
         "type": delivered.kind,
         "time": _time(delivered.time),
         "data": delivered.fields,
     }
+    return {**values, "xml": delivered.event.xml.decode("utf-8")} if form == "both" else values
 
 
 def block(name: str, text: str, number: str = "") -> str:

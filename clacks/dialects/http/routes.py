@@ -6,6 +6,7 @@ from clacks.common.limits import DEFAULT_LIMITS, Limits
 from clacks.dialects.exchange import Routes
 from clacks.dialects.http.lists import get_best_node, get_clients, get_nodes, schemas_route
 from clacks.dialects.http.openapi import openapi_route
+from clacks.dialects.http.page import page_routes
 from clacks.dialects.http.publish import post_route
 from clacks.dialects.http.rpc import post_rpc
 from clacks.dialects.http.stream import events_route
@@ -27,4 +28,5 @@ def http_routes(knowledge: Knowledge, limits: Limits = DEFAULT_LIMITS) -> Routes
         ("GET", "/clients"): get_clients,
         ("POST", "/rpc"): post_rpc,
         ("GET", "/openapi.json"): openapi_route(knowledge.registry),
+        **page_routes(knowledge),
     }
