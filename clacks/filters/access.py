@@ -657,8 +657,8 @@ def _literal(pattern: str) -> tuple[str, str]:
 def possible_children(found: Access, root: NameTest) -> frozenset[str] | None:
     """Return the local names of the root's child of which one must be there, or None if any may be.
 
-    ``root`` is the element at the top of every event; names outside its namespace are left out. All facts that
-    are necessary count, not only those by which the filter is found.
+    ``root`` is the element at the top of every event; names outside its namespace are left out. All facts
+    that are necessary count, not only those by which the filter is found.
     """
     if found.facts is None:
         return None

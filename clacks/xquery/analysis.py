@@ -22,6 +22,7 @@ from typing import Any, Final
 from clacks.common.limits import DEFAULT_LIMITS
 from clacks.xquery.atoms import castable_types, is_pure, is_simple_type
 from clacks.xquery.collation import CODEPOINT
+from clacks.xquery.condition_paths import is_inner, may_count, merged, normal, union
 from clacks.xquery.condition_types import (
     cannot_fail,
     depth,
@@ -351,7 +352,7 @@ class _Reader:
             wanted = NameTest(ANY, ANY)
         else:
             raise _NotUnderstood(f"{test.kind or 'node'}() on axis {axis}")
-        return _merged(Step(axis, wanted, tuple(self._predicate(item, bound) for item in token)))
+        return merged(Step(axis, wanted, tuple(self._predicate(item, bound) for item in token)))
 
     def _predicate(self, token: Any, bound: Bound, *, nodes: bool = True) -> Condition | int:
         while token.symbol == "(" and len(token) == 1:
@@ -381,7 +382,7 @@ class _Reader:
             right = right[0]
         if _is_step(right) and right.axis in ("child", "attribute"):
             step = self._one_step(right, bound)
-            if step.axis == "child" and not any(map(_may_count, step.predicates)):
+            if step.axis == "child" and not any(map(may_count, step.predicates)):
                 return self._onto(start, replace(step, axis="descendant"))
             return self._onto(self._onto(start, Step("descendant-or-self", "node()")), step)
         if right.symbol in ("|", "union", ",", "[", "/"):
@@ -395,7 +396,7 @@ class _Reader:
         while right.symbol == "(" and len(right) == 1:
             right = right[0]
         if _is_step(right):
-            if _is_inner(start) and right.axis not in ("child", "attribute"):
+            if is_inner(start) and right.axis not in ("child", "attribute"):
                 raise _NotUnderstood("// before something other than a step to children or attributes")
             return self._onto(start, self._one_step(right, bound))
         if right.symbol == ".":
@@ -406,10 +407,10 @@ class _Reader:
             found = [self._extended(start, item, bound) for item in right]
             if not all(gives_nodes(part, self._nodes) for part in found):
                 raise _NotUnderstood("a union of something other than nodes")
-            return _union(found)
+            return union(found)
         if right.symbol == "[" and _is_pathlike(right[0]):
             condition = self._predicate(right[1], bound)
-            if not _may_count(condition):
+            if not may_count(condition):
                 inner = self._extended(start, right[0], bound)
                 return self._onto(inner, Step("self", "node()", (condition,)))
         if right.symbol == "/" and _is_pathlike(right) and not _is_anywhere(right[0]):
@@ -424,9 +425,9 @@ class _Reader:
             if not start.steps and start.origin not in self._nodes:
                 raise _NotUnderstood("a path that does not begin with nodes")
             self._charge(len(start.steps))  # they are copied
-            return _normal(replace(start, steps=(*start.steps, step)))
+            return normal(replace(start, steps=(*start.steps, step)))
         if isinstance(start, Call) and start.name == "union":
-            return _union([self._onto(part, step) for part in start.arguments])
+            return union([self._onto(part, step) for part in start.arguments])
         if not gives_nodes(start, self._nodes):
             raise _NotUnderstood("a path that does not begin with nodes")
         if isinstance(start, Call) and start.name == "ordered":
@@ -434,7 +435,7 @@ class _Reader:
             if (
                 isinstance(inner, For)
                 and isinstance(inner.body, Path)
-                and not any(_may_count(predicate) for predicate in step.predicates)
+                and not any(may_count(predicate) for predicate in step.predicates)
             ):
                 return Call("ordered", (replace(inner, body=self._onto(inner.body, step)),))
         name = self._fresh("from")
@@ -450,7 +451,7 @@ class _Reader:
         if isinstance(start, Opaque):
             return start
         nodes = gives_nodes(start, self._nodes)
-        if step and (not nodes or _is_inner(start)):
+        if step and (not nodes or is_inner(start)):
             raise _NotUnderstood("a path that does not begin with nodes")
         name = self._fresh("here")
         if nodes:
@@ -472,9 +473,9 @@ class _Reader:
             return start
         nodes = gives_nodes(start, self._nodes)
         condition = self._predicate(predicate, bound, nodes=nodes)
-        if not _may_count(condition) and nodes and isinstance(start, Path):
+        if not may_count(condition) and nodes and isinstance(start, Path):
             return self._onto(start, Step("self", "node()", (condition,)))
-        if not _may_count(condition) and isinstance(start, Call) and start.name == "union":
+        if not may_count(condition) and isinstance(start, Call) and start.name == "union":
             return self._onto(start, Step("self", "node()", (condition,)))
         return Filter(start, condition)
 
@@ -486,7 +487,7 @@ class _Reader:
                     return part
                 if not gives_nodes(part, self._nodes):
                     raise _NotUnderstood(f"{name} of something other than nodes")
-            return _union(found) if name == "union" else Call(name, tuple(found))
+            return union(found) if name == "union" else Call(name, tuple(found))
 
         return read
 
@@ -732,81 +733,3 @@ def _is_anywhere(token: Any) -> bool:
         and token[1].test.kind is None
         and not len(token[1])
     )
-
-
-def _is_inner(start: Condition) -> bool:
-    """Tell whether a path ends in the step that ``//`` stands for, and so has to go on."""
-    if isinstance(start, Call) and start.name == "union":
-        return any(map(_is_inner, start.arguments))
-    return (
-        isinstance(start, Path)
-        and bool(start.steps)
-        and start.steps[-1] == Step("descendant-or-self", "node()")
-    )
-
-
-def _may_count(predicate: Condition | int) -> bool:
-    """Tell whether a predicate may look at positions."""
-    return isinstance(predicate, int) or (isinstance(predicate, Call) and predicate.name == "at")
-
-
-def _union(found: list[Condition]) -> Condition:
-    """Return the union of some conditions that give nodes, unions among them taken apart."""
-    for part in found:
-        if isinstance(part, Opaque):
-            return part
-    flat: list[Condition] = []
-    for part in found:
-        flat.extend(part.arguments if isinstance(part, Call) and part.name == "union" else (part,))
-    return Call("union", tuple(flat))
-
-
-def _merged(step: Step) -> Step:
-    """Return the step with leading predicates that only name the node taken into its test.
-
-    ``*[self::f:A]`` is ``f:A``, and ``*[local-name() = 'A']`` is ``*:A``.
-    """
-    while isinstance(step.test, NameTest) and step.predicates:
-        named = _named(step.predicates[0]) if step.axis != "attribute" else None
-        if named is None:
-            break
-        both = step.test.both(named)
-        if both is None:
-            break
-        step = Step(step.axis, both, step.predicates[1:])
-    return step
-
-
-def _named(predicate: Condition | int) -> NameTest | None:
-    if isinstance(predicate, Path) and predicate.origin == _CONTEXT and len(predicate.steps) == 1:
-        (step,) = predicate.steps
-        if step.axis == "self" and isinstance(step.test, NameTest) and not step.predicates:
-            return step.test
-    if (
-        isinstance(predicate, Compare)
-        and predicate.operator in ("=", "eq")
-        and predicate.left == Call("local-name", (Path(_CONTEXT, ()),))
-        and isinstance(predicate.right, Literal)
-        and isinstance(predicate.right.value, str)
-        and predicate.right.value not in ("", ANY)
-    ):
-        return NameTest(ANY, predicate.right.value)
-    return None
-
-
-def _normal(path: Path) -> Path:
-    """Return the path with steps to ``self::node()`` taken into the steps before them.
-
-    Their predicates do not count, so ``a/self::node()[p]``, which is what ``$a[p]`` says, is ``a[p]``.
-    """
-    steps: list[Step] = []
-    for step in path.steps:
-        if step.axis != "self" or step.test != "node()" or any(map(_may_count, step.predicates)):
-            steps.append(step)
-        elif step.predicates:
-            if steps and steps[-1] != Step("descendant-or-self", "node()"):
-                last = steps.pop()
-                steps.append(_merged(replace(last, predicates=(*last.predicates, *step.predicates))))
-            else:
-                steps.append(step)
-    return replace(path, steps=tuple(steps))
