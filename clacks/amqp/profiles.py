@@ -260,7 +260,9 @@ ACTIVEMQ: Final = Profile(
     selectors=True,
     relay=frozenset({NodeKind.REPLY}),
     advice="Limit what waits for a slow subscriber (constantPendingMessageLimitStrategy): by default one "
-    "stops the whole topic.",
+    "stops the whole topic. Set transport.tcpNoDelay. With populateJMSXUserID and "
+    "useAuthenticatedPrincipalForJMSXUserID the broker writes the login into each message; then tell agents "
+    "to believe it (trust_users).",
 )
 
 ARTEMIS: Final = Profile(
@@ -270,7 +272,8 @@ ARTEMIS: Final = Profile(
     relay=frozenset({NodeKind.REPLY}),
     topic_capabilities=("topic",),
     queue_capabilities=("queue",),
-    advice="Set populate-validated-user, or commands cannot tell who calls.",
+    advice="Nobody checks who speaks: populate-validated-user does nothing for AMQP (2.44). Agents refuse "
+    "calls unless all who may send to command queues may be trusted with each other's names (trust_users).",
 )
 
 BROKER_J: Final = Profile(
@@ -280,7 +283,9 @@ BROKER_J: Final = Profile(
     topic_source="amq.topic/{address}",
     selectors=True,
     relay=frozenset({NodeKind.REPLY}),
-    advice="Command queues must exist, or be made by a node auto-creation policy.",
+    advice="Command queues must exist, or be made by a node auto-creation policy. With the context variable "
+    "qpid.broker_msg_auth the broker refuses messages in the name of another; then tell agents to believe it "
+    "(trust_users).",
 )
 
 QPIDD: Final = Profile(

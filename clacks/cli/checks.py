@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import enum
 import importlib
 import importlib.metadata
-import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -230,6 +228,8 @@ async def broker(url: BusURL, settings: Settings, registry: SchemaRegistry) -> l
             found += _profile(bus.profile)
             if bus.profile is not None and bus.profile.name == "rabbitmq-3":
                 found.append(await asyncio.to_thread(_rabbitmq_policy))
+                if bus.user is not None:
+                    found.append(await asyncio.to_thread(_rabbitmq_permissions, bus.user))
             found.append(await _lets_strangers_in(url, settings))
             try:
                 async with await bus.subscribe("."):
@@ -292,7 +292,9 @@ async def _lets_strangers_in(url: BusURL, settings: Settings) -> Finding:
     tls = client_context(url.host, ca=settings.ca_file, local_authority=authority) if url.tls else None
     try:
         mechanisms = await offered_mechanisms(url.host, url.port, tls=tls)
-        stranger = "ANONYMOUS" in mechanisms or await lets_in_without_login(url.host, url.port, tls=tls)
+        stranger = await lets_in_without_login(url.host, url.port, tls=tls)
+        # ActiveMQ offers it to everybody and refuses whoever tries it: so try.
+        stranger = stranger or ("ANONYMOUS" in mechanisms and await _enters_anonymously(url, settings))
     except BusError as error:
         return _warning(
             f"whether strangers come in cannot be told: {error}", "look into the broker's settings"
@@ -303,39 +305,62 @@ async def _lets_strangers_in(url: BusURL, settings: Settings) -> Finding:
     return _good("nobody comes in without a login")
 
 
+async def _enters_anonymously(url: BusURL, settings: Settings) -> bool:
+    """Tell whether a login without user and password succeeds."""
+    from clacks.cli.connection import open_bus
+    from clacks.common.errors import LoginRefused
+
+    try:
+        async with open_bus(dataclasses.replace(url, user=None, password=None), settings):
+            return True
+    except LoginRefused:
+        return False
+
+
 def _rabbitmq_policy() -> Finding:
     """Look whether a policy removes the queues of receivers that left; RabbitMQ 3 keeps them for ever."""
+    from clacks.cli import rabbitmq
+
     advice = (
         "rabbitmqctl set_policy clacks-subscribers '^amq[.]gen' "
         '\'{"expires":60000,"max-length":10000,"overflow":"drop-head"}\' --apply-to queues'
     )
-    program = shutil.which("rabbitmqctl")
-    if program is not None:
-        asked = subprocess.run(  # noqa: S603 - a fixed command line
-            [program, "-q", "list_policies", "--formatter", "json"],
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-        if asked.returncode == 0:
-            try:
-                policies = json.loads(asked.stdout or b"[]")
-                found = any(
-                    re.search(policy["pattern"], "amq.gen-x")
-                    and "expires" in str(policy["definition"])
-                    and policy.get("apply-to") in ("queues", "all")
-                    for policy in policies
-                )
-            except (ValueError, KeyError, TypeError, re.error):
-                return _warning("the policies of RabbitMQ cannot be understood", advice)
-            if found:
-                return _good("a policy lets the queues of receivers that left expire")
-            return _fault(
-                "no policy lets the queues of receivers that left expire: they collect events", advice
-            )
+    try:
+        policies = rabbitmq.ask("list_policies")
+        found = policies is not None and rabbitmq.expires(policies)
+    except (ValueError, KeyError, TypeError, re.error):
+        return _warning("the policies of RabbitMQ cannot be understood", advice)
+    if found:
+        return _good("a policy lets the queues of receivers that left expire")
+    if policies is not None:
+        return _fault("no policy lets the queues of receivers that left expire: they collect events", advice)
     return _warning(
         "RabbitMQ keeps the queues of receivers that left; whether a policy is set cannot be seen", advice
     )
+
+
+def _rabbitmq_permissions(user: str) -> Finding:
+    """Look who may read the answers to a user's calls: on RabbitMQ a matter of topic permissions."""
+    from clacks.cli import rabbitmq
+
+    name = user if re.fullmatch(r"[A-Za-z0-9_-]+", user) else "USER"
+    advice = (
+        f"rabbitmqctl set_topic_permissions {name} {rabbitmq.EXCHANGE} "
+        f"'WHAT IT MAY PUBLISH' '^(org\\.clacks\\.event\\..*|reply\\.{name}\\..*)$', and so for every user"
+    )
+    try:
+        users, permissions = rabbitmq.ask("list_users"), rabbitmq.ask("list_topic_permissions")
+        if users is None or permissions is None:
+            return _warning("who may read answers cannot be seen from here", advice)
+        own = rabbitmq.reads_own_answers(user, permissions)
+        others = rabbitmq.eavesdroppers(user, users, permissions)
+    except (ValueError, KeyError, TypeError, re.error):
+        return _warning("the topic permissions of RabbitMQ cannot be understood", advice)
+    if not own:
+        return _fault(f"{user} may not read the answers to its own calls", advice)
+    if others:
+        return _warning(f"others may read the answers to calls of {user}: {', '.join(others)}", advice)
+    return _good(f"nobody but {user} may read the answers to its calls")
 
 
 async def _schemas_there(bus: Bus, registry: SchemaRegistry) -> list[Finding]:

@@ -67,6 +67,9 @@ def test_topics_have_the_address_that_the_broker_wants(
         ("rabbitmq-3", "/queue/org.clacks.command.core"),
         ("activemq", "queue://org.clacks.command.core"),
         ("artemis", "org.clacks.command.core"),
+        ("rabbitmq-4", "/queue/org.clacks.command.core"),
+        ("broker-j", "org.clacks.command.core"),
+        ("qpidd", "org.clacks.command.core"),
     ],
 )
 def test_queues_have_the_address_that_the_broker_wants(name: str, address: str) -> None:
@@ -78,6 +81,33 @@ def test_queues_have_the_address_that_the_broker_wants(name: str, address: str) 
 def test_version_2_addresses_are_percent_encoded() -> None:
     profile = PROFILES["rabbitmq-4"]
     assert profile.target("a/b c", NodeKind.TOPIC, DOMAIN) == "/exchanges/amq.topic/a%2Fb%20c"
+
+
+def test_rabbitmq_4_publishes_by_version_2_and_reads_by_version_1() -> None:
+    """Version 2 has no source for "a queue of my own, bound to this key", and makes no queues."""
+    profile = PROFILES["rabbitmq-4"]
+    assert profile.target("org.clacks.event.Ärger#1", NodeKind.TOPIC, DOMAIN) == (
+        "/exchanges/amq.topic/org.clacks.event.%C3%84rger%231"
+    )
+    assert profile.source("org.clacks.event.*", NodeKind.TOPIC, DOMAIN) == "/topic/org.clacks.event.*"
+    reply = profile.source("reply.jane.7", NodeKind.REPLY, DOMAIN)
+    assert profile.reply_via is not None
+    assert reply.removeprefix(profile.reply_via[0]) == "reply.jane.7"
+    assert profile.target(reply, NodeKind.REPLY, DOMAIN) == reply
+
+
+def test_qpidd_gets_one_xml_exchange_for_all_types_made_on_demand() -> None:
+    profile = PROFILES["qpidd"]
+    for kind in ("PhoneStatus", "NodeStatus"):
+        for where in (profile.source, profile.target):
+            assert where(f"org.clacks.event.{kind}", NodeKind.TOPIC, DOMAIN) == "org.clacks.event"
+    assert profile.topic_properties == {"exchange-type": "xml"}
+    assert profile.capabilities(NodeKind.TOPIC) == ("create-on-demand", "topic")
+    # The subject is the binding key and matches exactly: each type is a link, with its subject in a filter.
+    assert profile.kind_links
+    assert profile.subject_filter
+    # It repeats the filters that it applies and leaves out the others; so its word counts.
+    assert profile.xquery is FilterTrust.ECHO
 
 
 def test_a_reply_address_is_used_as_it_came() -> None:

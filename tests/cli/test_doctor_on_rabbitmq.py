@@ -28,6 +28,14 @@ def test_a_node_that_is_configured_well_has_nothing_to_mend(tmp_path: Path) -> N
         assert "a policy lets the queues" in out
         assert "fault" not in out
         assert "no agent answers commands" in out
+        # A node without topic permissions, as it is installed.
+        assert "others may read the answers to calls of admin: ann" in out
+        for user in ("admin", "ann"):
+            own = rf"^(org\.clacks\.event\..*|reply\.{user}\..*)$"
+            node.control("set_topic_permissions", "-p", "/", user, "amq.topic", ".*", own)
+        assert "nobody but admin may read" in doctor(node, tmp_path, tool=True)
+        node.control("set_topic_permissions", "-p", "/", "admin", "amq.topic", ".*", "event")
+        assert "may not read the answers to its own calls" in doctor(node, tmp_path, tool=True)
 
 
 def test_a_node_that_is_not_is_warned_of(tmp_path: Path) -> None:
