@@ -4,10 +4,10 @@
     python -m benchmarks.lifecycle --nodes 50 --clients 2000
     python -m benchmarks.lifecycle --svg docs/_static/lifecycle.svg
 
-Every node and every client is the real life cycle (`clacks.agent.lifecycle`, `clacks.client.lifecycle`), with
-its own random numbers; ten agents have the real tables, of the others the messages are counted. What a node
-without tables must know of them (how many nodes there are, who is unknown) it takes from a sampled agent on its
-side of the network. The broker is a delay of 1 to 20 ms, the same for all who hear a message.
+Every node and every client is the real life cycle (`clacks.agent.lifecycle`, `clacks.client.lifecycle`),
+with its own random numbers; ten agents have the real tables, of the others the messages are counted. What a
+node without tables must know of them (how many nodes there are, who is unknown) it takes from a sampled agent
+on its side of the network. The broker is a delay of 1 to 20 ms, the same for all who hear a message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 
 from clacks.agent.clients import ClientTable, Device
-from clacks.agent.lifecycle import Act, Lifecycle, State
+from clacks.agent.lifecycle import Act, Lifecycle
 from clacks.agent.methods import ClientMethod, NodeMethod
 from clacks.agent.nodes import NodeTable
 from clacks.client import lifecycle as client_lifecycle
@@ -83,7 +83,7 @@ class Simulation:
         self.polls: list[float] = []
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._alone: set[int] = set()
+        self._sampled = sampled
         self._asked = [float("-inf"), float("-inf")]
         self.nodes = [
             Member(f"node-{n}", n % 2, Lifecycle(Random(self.random.random()))) for n in range(nodes)
@@ -145,7 +145,7 @@ class Simulation:
 
     @property
     def sampled(self) -> Iterator[Member]:
-        return (node for node in self.nodes if node.nodes is not None and node.alive)
+        return (node for node in self.nodes[: self._sampled] if node.alive)
 
     def view(self, node: Member) -> Member:
         """Return the agent whose tables stand for those of this node."""
@@ -252,8 +252,9 @@ class Simulation:
                 assert client.announced is not None
                 methods = client.methods.items if client.methods is not None else ()
                 mine.learned(
-                    client.id, client.instance, client.name, client.user, client.devices, methods, client.users,
-                    since=client.since, heard=client.heard, announced=client.announced, now=self.now,
+                    client.id, client.instance, client.name, client.user, client.devices, methods,
+                    client.users, since=client.since, heard=client.heard, announced=client.announced,
+                    now=self.now,
                 )  # fmt: skip
         life = node.life
         assert isinstance(life, Lifecycle)
@@ -355,7 +356,7 @@ def scenarios(simulation: Simulation) -> Iterator[Phase]:
 
 
 def entry_bytes(count: int = 20_000) -> float:
-    """Return what a client costs in a table: with two network devices, a session and a shared list of methods."""
+    """Return what a client costs: with two network devices, a session and a shared list of methods."""
     table = ClientTable()
     tracemalloc.start()
     try:
@@ -363,7 +364,7 @@ def entry_bytes(count: int = 20_000) -> float:
         for n in range(count):
             devices = [
                 Device.of(f"eth{d}", f"10.{d}.{n >> 8 & 255}.{n & 255}", f"fe80::{d}:{n:x}",
-                          f"52:54:00:{d:02x}:{n >> 8 & 255:02x}:{n & 255:02x}", "255.255.0.0", "10.255.255.255")
+                          f"52:54:00:{d:02x}:{n >> 8 & 255:02x}:{n & 255:02x}", "255.0.0.0", "10.255.255.255")
                 for d in range(2)
             ]  # fmt: skip
             id_ = f"{n:08x}-4e43-4a5e-9c0e-5254001234ab"
@@ -424,7 +425,8 @@ def main() -> None:
     print(f"{given.nodes} nodes, {given.clients} clients, {SAMPLED} full tables; intervals: status "
           f"{STATUS_INTERVAL:.0f} s, a silent node is dropped after {NODE_SILENCE:.0f} s")  # fmt: skip
     print(
-        f"{'':28}{'messages of a node':>22}{'of a client':>18}{'peak':>8}{'quiet':>8}{'tables agree after':>22}"
+        f"{'':28}{'messages of a node':>22}{'of a client':>18}{'peak':>8}{'quiet':>8}"
+        f"{'tables agree after':>22}"
     )
     print(
         f"{'':28}{'mean':>14}{'most':>8}{'mean':>10}{'most':>8}{'1/s':>8}{'s':>8}{'nodes':>12}{'clients':>10}"
