@@ -69,7 +69,13 @@ BUILTIN_ROLES: Mapping[str, Role] = {
     "publisher": Role(
         publish=_EVERYTHING, commands=("getMethods", "getSessionUser", "recordEvent", "sendEvent")
     ),
-    "gateway": Role(publish=_EVERYTHING, read=_EVERYTHING, commands=_EVERYTHING, impersonate=_EVERYTHING),
+    "gateway": Role(
+        publish=_EVERYTHING,
+        read=_EVERYTHING,
+        commands=_EVERYTHING,
+        announce=_EVERYTHING,
+        impersonate=_EVERYTHING,
+    ),
     "guest": Role(
         publish=("TopicMessage",),
         read=("TopicMessage",),

@@ -112,6 +112,10 @@ class Access:
         """Tell whether this command may be called; also for the names of this module (`XQUERY` ...)."""
         return self._rights().may_call(self.identity.user, method)
 
+    def may_announce(self, id: str) -> bool:  # noqa: A002 - the word of the wire
+        """Tell whether events in which the node or client with this id speaks of itself may be sent."""
+        return self._rights().may_announce(self.identity.user, id)
+
     @property
     def may_query(self) -> bool:
         """Whether queries of one's own may be subscribed to."""

@@ -31,6 +31,7 @@ from clacks.common.errors import (
 from clacks.common.event_document import EVENTS_NS, Event
 from clacks.common.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, UNAVAILABLE, Request
 from clacks.common.limits import Limits
+from clacks.common.presence import speaker_of
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.xmltext import encode_text, illegal_character
@@ -242,6 +243,9 @@ class Hand:
                 event = house.registry.from_json(kind, fields)
         if not self._access.may_publish(event.kind):
             return Failed(Failure.FORBIDDEN, f"no right to publish {event.kind}")
+        speaker = speaker_of(event)
+        if speaker is not None and not self._access.may_announce(speaker):
+            return Failed(Failure.FORBIDDEN, f"no right to speak as {speaker}")
         topic = EVENTS_TOPIC + event.kind
         if event.kind == TOPIC_MESSAGE:
             topic = Delivered(event, "", 0).topic

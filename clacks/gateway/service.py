@@ -450,9 +450,7 @@ class Gateway:
         return run
 
     async def _routed(self, kind: str, request: Request, access: Access) -> Answer:
-        routes = (
-            self._routes if kind in ("http", "https") else self._options.kind_routes.get(kind, {})
-        )
+        routes = self._routes if kind in ("http", "https") else self._options.kind_routes.get(kind, {})
         route = _route(routes, request.method, request.path)
         if route is None:
             allowed = [method for method, _ in _methods(routes, request.path)]

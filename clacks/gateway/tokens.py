@@ -173,6 +173,8 @@ def make_token(
     for one in (*(read or ()), *(write or ())):
         if not (is_topic(one) or is_pattern(one)):
             raise SettingsError("token", f"neither a topic nor a pattern: {one!r}")
+    if key.algorithm != "HS256" and b"PRIVATE KEY" not in key.key:
+        raise SettingsError("token key", f"cannot sign: {key.algorithm} signs with a private key")
     claims: dict[str, Any] = {"iat": int(now)}
     if user is not None:
         claims["sub"] = user

@@ -92,6 +92,24 @@ class WebHandler(Protocol):
         a socket in the file system."""
 
 
+class _Requests(web.RequestHandler):
+    """aiohttp's, which would answer what cannot be read with what it was."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer a request that cannot be read, or one that we failed at."""
+        if exc is not None and status >= 500:
+            _log.error("request failed path=%s", ascii(request.path[:200]), exc_info=exc)
+        return _last(status)
+
+
 class _Refused(asyncio.Protocol):
     """A connection too many."""
 
@@ -156,21 +174,21 @@ class WebServer:
         async def serve(request: web.BaseRequest) -> web.StreamResponse:
             return await self._serve(listener, request)
 
-        server = web.Server(
-            serve,
-            access_log=None,
-            handler_cancellation=True,
-            keepalive_timeout=self._limits.web_keepalive,
-            read_bufsize=_READ,
-            auto_decompress=False,
-        )
+        server = web.Server(serve, handler_cancellation=True)
         self._servers.append(server)
 
         def accept() -> asyncio.Protocol:
             if len(server.connections) >= self._limits.web_connections:
                 self._metrics.count("web_refused", reason="too many connections")
                 return _Refused()
-            protocol = server()
+            protocol = _Requests(
+                server,
+                loop=loop,
+                access_log=None,  # type: ignore[arg-type]  # allowed; the handler writes a line without the query
+                keepalive_timeout=self._limits.web_keepalive,
+                read_bufsize=_READ,
+                auto_decompress=False,
+            )
             self._quiet[protocol] = loop.time() + self._limits.web_header_timeout
             return protocol
 
@@ -411,7 +429,7 @@ class WebServer:
 
 
 def _last(status: int) -> web.Response:
-    response = web.Response(status=status, text=HTTPStatus(status).phrase)
+    response = web.Response(status=status, text=HTTPStatus(status).phrase, headers={"Server": "clacks"})
     response.force_close()
     return response
 

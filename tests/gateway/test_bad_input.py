@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import os
+import re
 import struct
 import time
 from dataclasses import replace
@@ -17,9 +18,13 @@ import pytest
 from clacks.common.limits import DEFAULT_LIMITS
 from clacks.common.rights import parse_rights
 from clacks.dialects.access import RateLimit
-from tests.gateway.served import LIMIT, Served, gateway, phone, scenario, until
+from tests.gateway.served import LIMIT, REGISTRY, RIGHTS, Served, gateway, phone, scenario, until
 
 pytestmark = [pytest.mark.net, pytest.mark.slow]
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 class Raw:
@@ -175,16 +180,19 @@ async def test_a_token_never_gives_more_than_its_user_has() -> None:
 @scenario
 async def test_rights_are_asked_for_each_event_also_behind_a_pattern() -> None:
     async with gateway() as served:
-        ann = await served.connect(user="ann")
-        await ann.ask("subscribe", topic="events/#")
-        await ann.ask("subscribe", topic="#")
-        await served.bus.publish(served.gateway._registry.from_dict("ClientPing", {"Id": "1"}))
+        ann, bob = await served.connect(user="ann"), await served.connect(user="bob")
+        for client in (ann, bob):
+            await client.ask("subscribe", topic="events/#")
+            await client.ask("subscribe", topic="#")
+        await served.bus.publish(REGISTRY.from_dict("ClientPing", {"Id": "1"}))
         await served.bus.publish(phone("1"))
-        message = (await ann.message())["result"]
-        assert message["topic"] == "events/PhoneStatus"
-        served.rights[0] = parse_rights('[users.ann]\nroles=["none"]\n[roles.none]\ncommands=["x"]')
+        assert (await ann.message())["result"]["topic"] == "events/PhoneStatus"
+        served.rights[0] = parse_rights(
+            '[users.ann]\nroles=["none"]\n[roles.none]\ncommands=["x"]\n[users.bob]\nroles=["reader"]'
+        )
         await served.bus.publish(phone("2"))
-        await until(lambda: served.bus.metrics.total("events_delivered") >= 3)
+        topics = [(await bob.message())["result"]["topic"] for _ in range(3)]
+        assert topics == ["events/ClientPing", "events/PhoneStatus", "events/PhoneStatus"]
         assert (await ann.ask("ping"))["result"]
         assert not ann.heard
 
@@ -206,6 +214,11 @@ async def test_a_typed_event_is_published_only_if_it_is_valid_and_allowed() -> N
             ("events/ClientPing", '{"Id": "1"}'),
         ]:
             assert "error" in await ann.ask("publish", topic=topic, message=text), topic
+        admin = await served.connect(user="admin")
+        assert "result" in await admin.ask("publish", topic="events/ClientPing", message='{"Id": "1"}')
+        served.rights[0] = parse_rights(RIGHTS.replace('"PhoneStatus"]', '"PhoneStatus", "ClientPing"]'))
+        spoofed = await ann.ask("publish", topic="events/ClientPing", message='{"Id": "1"}')
+        assert "error" in spoofed  # the type is allowed, to speak as client 1 is not
         narrow = await served.connect(user="ann", write=["a"])
         assert "error" in await narrow.ask("publish", topic="events/PhoneStatus", message=good)
 
@@ -276,8 +289,9 @@ def test_a_smuggled_request_is_refused_and_the_connection_closed(request_head: s
                 request_head.encode("latin-1") + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
             )
             answer = await made.rest()
-            assert answer.startswith(b"HTTP/1.1 4") or answer == b"", answer[:200]
+            assert re.match(rb"HTTP/1\.[01] 4", answer) or answer == b"", answer[:200]
             assert b"status" not in answer
+        assert b"localhost" not in answer
 
     test()
 
@@ -385,15 +399,15 @@ async def test_tokens_and_queries_stay_out_of_the_log() -> None:
             await served.http.ws_connect(served.url(f"/eventhub?auth={token}"))
             with pytest.raises(aiohttp.WSServerHandshakeError):
                 await served.http.ws_connect(served.url("/eventhub?auth=verysecret"))
-            auth = aiohttp.BasicAuth("ann", "wrongpassword")
-            async with served.http.get(served.url("/x"), auth=auth) as answer:
+            auth = basic("ann", "wrongpassword")
+            async with served.http.get(served.url("/x"), headers=auth) as answer:
                 assert answer.status == 401
     finally:
         root.removeHandler(keep)
         root.setLevel(level)
     log = "\n".join(lines)
     assert "path='/eventhub'" in log
-    for secret in (token, "verysecret", "wrongpassword", auth.encode()):
+    for secret in (token, "verysecret", "wrongpassword", auth["Authorization"]):
         assert secret not in log
 
 
@@ -437,8 +451,8 @@ async def test_guessing_passwords_is_slowed() -> None:
     async with gateway() as served:
         states = []
         for number in range(12):
-            auth = aiohttp.BasicAuth("ann", f"guess{number}")
-            async with served.http.get(served.url("/x"), auth=auth) as answer:
+            auth = basic("ann", f"guess{number}")
+            async with served.http.get(served.url("/x"), headers=auth) as answer:
                 states.append(answer.status)
         assert states[:10] == [401] * 10
         assert states[-1] == 429
