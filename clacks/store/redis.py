@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from clacks.common.errors import StoreError, StoreFull
 from clacks.common.limits import Limits
@@ -199,7 +199,7 @@ class RedisStore:
             yield
         except ResponseError as error:
             text = str(error)
-            if text.startswith(("OOM", "MISCONF")) or "OOM command" in text:
+            if isinstance(error, OutOfMemoryError) or text.startswith(("OOM", "MISCONF")):
                 raise StoreFull(f"{self.where}: no room: {text}") from error
             raise StoreError(f"{self.where}: {text}") from error
         except RedisError as error:
