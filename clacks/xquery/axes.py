@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -48,18 +48,30 @@ def ancestors(node: Any) -> list[Any]:
     return found
 
 
+def each_after(node: Any) -> Iterator[Any]:
+    """Iterate over the siblings after a node."""
+    if node.parent is None or node.kind in ("attribute", "namespace"):
+        return iter(())
+    children = node.parent.children
+    return (children[place] for place in range(node.index, len(children)))
+
+
+def each_before(node: Any) -> Iterator[Any]:
+    """Iterate over the siblings before a node, nearest first."""
+    if node.parent is None or node.kind in ("attribute", "namespace"):
+        return iter(())
+    children = node.parent.children
+    return (children[place] for place in range(node.index - 2, -1, -1))
+
+
 def siblings_after(node: Any) -> list[Any]:
     """Return the siblings after a node."""
-    if node.parent is None or node.kind in ("attribute", "namespace"):
-        return []
-    return list(node.parent.children[node.index :])
+    return list(each_after(node))
 
 
 def siblings_before(node: Any) -> list[Any]:
     """Return the siblings before a node, nearest first."""
-    if node.parent is None or node.kind in ("attribute", "namespace"):
-        return []
-    return list(node.parent.children[: node.index - 1])[::-1]
+    return list(each_before(node))
 
 
 def below_or_self(node: Any) -> list[Any]:
@@ -107,6 +119,13 @@ AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
     "ancestor-or-self": lambda node: [node, *ancestors(node)],
 }
 """What each axis finds from a node, in the order of the axis."""
+
+
+SIBLINGS: dict[str, Callable[[Any], Iterator[Any]]] = {
+    "following-sibling": each_after,
+    "preceding-sibling": each_before,
+}
+"""Axes that are gone along one by one where only the nearest nodes are wanted."""
 
 
 BELOW = frozenset({"descendant", "descendant-or-self"})

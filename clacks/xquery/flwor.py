@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from elementpath.datatypes import UntypedAtomic
 
 from clacks.xquery.collation import find_collation
-from clacks.xquery.compare import Incomparable, equal, order, value_key
+from clacks.xquery.compare import Incomparable, equal, is_native, order, sorting_steps, value_key
 from clacks.xquery.conditionals import Keyword
 from clacks.xquery.conversion import atomize_one, mismatch
 from clacks.xquery.errors import failure
@@ -294,10 +294,18 @@ class OrderBy(Clause):
                     return result
             return 0
 
-        try:
-            rows.sort(key=cmp_to_key(compare))
-        except Incomparable as error:
-            raise failure("XPTY0004", str(error)) from None
+        if rows and all(
+            is_native([keys[n] for keys, _ in rows], spec.collation) for n, spec in enumerate(specs)
+        ):
+            # Stable, so the last key first.
+            for n, spec in reversed([*enumerate(specs)]):
+                step(sorting_steps(len(rows)))
+                rows.sort(key=lambda row: row[0][n], reverse=spec.descending)
+        else:
+            try:
+                rows.sort(key=cmp_to_key(compare))
+            except Incomparable as error:
+                raise failure("XPTY0004", str(error)) from None
         for _, values in rows:
             for slot, value in zip(saved, values):
                 frame[slot] = value

@@ -10,15 +10,24 @@ from one node, and child or attribute steps from nodes of which none is inside a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from clacks.xquery.axes import AXES, BELOW, KEEP_PEERS, REVERSE, SORTING, collected, in_document_order
-from clacks.xquery.conversion import boolean_value, describe
+from clacks.common.errors import QueryBudgetExceeded, QueryError
+from clacks.xquery.axes import (
+    AXES,
+    BELOW,
+    KEEP_PEERS,
+    REVERSE,
+    SIBLINGS,
+    SORTING,
+    collected,
+    in_document_order,
+)
+from clacks.xquery.conversion import describe
 from clacks.xquery.errors import failure
-from clacks.xquery.library import PREFIXES
 from clacks.xquery.names import TOKENS_BY_ROLE, Name
 from clacks.xquery.nodes import Node, expanded
+from clacks.xquery.predicates import filtered, may_count
 from clacks.xquery.sequence_types import KindTest, NameTest
 from clacks.xquery.tokens import TOKENS, Expression, keyword, token
 from clacks.xquery.tree import TreeDocument, TreeElement, named_descendants
@@ -30,34 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "Path", "Root", "Step"]
 
 
-NUMERIC = (int, float, Decimal)
 GROWN = (TreeDocument, TreeElement)
-LAST = f"{{{PREFIXES['fn']}}}last"
-BOOLEAN = frozenset(
-    [
-        "=",
-        "!=",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "is",
-        "<<",
-        ">>",
-        "and",
-        "or",
-        "some",
-        "every",
-        "instance",
-        "castable",
-    ]
-)
 
 
 @token("step")
@@ -162,18 +144,51 @@ class Step(Expression):
 
     def from_node(self, node: Any, ctx: Context) -> Sequence[Any]:
         """Go from a node; the result is in document order."""
-        found = self.pick(self, node, ctx)
-        if self._items:
-            for predicate in self._items:
+        predicates = self._items
+        if not predicates:
+            found: Sequence[Any] = self.pick(self, node, ctx)
+        else:
+            near = nearest(self, node, ctx) if self.axis in SIBLINGS else None
+            if near is not None:
+                found, predicates = near, predicates[1:]
+            else:
+                found = self.pick(self, node, ctx)
+            for predicate in predicates:
                 found = filtered(found, predicate, ctx)
-        if self.backward:
-            found.reverse()
-        return found
+        return found[::-1] if self.backward else found
 
     @property
     def counts(self) -> bool:
         """Tell whether a predicate may look at positions."""
         return any(may_count(predicate) for predicate in self._items)
+
+
+def nearest(step: Step, node: Any, ctx: Context) -> list[Any] | None:
+    """Return the sibling at the place that the first predicate of a step says, without going further; None if
+    the predicate is no integer that is the same for all siblings.
+    """
+    first = step._items[0]
+    if not first.ignores_focus:
+        return None
+    try:
+        value = first.run(ctx)
+    except QueryBudgetExceeded:
+        raise
+    except QueryError:
+        return None  # without any sibling it is no error
+    if len(value) != 1 or not isinstance(value[0], int) or type(value[0]) is bool:
+        return None
+    left = value[0]
+    matches, meter = step.test.matches, ctx.execution.meter
+    for seen, sibling in enumerate(SIBLINGS[step.axis](node), 1):
+        if matches(sibling):
+            left -= 1
+            if left == 0:
+                meter.step(seen)
+                return [sibling]
+        if seen % 256 == 0:
+            meter.step(256)
+    return []
 
 
 def pick_named_children(step: Step, node: Any, ctx: Context) -> list[Any]:
@@ -211,64 +226,6 @@ def pick_along(step: Step, node: Any, ctx: Context) -> list[Any]:
         return [n for n in candidates if n.name == name and n.kind == kind]
     matches = step.test.matches
     return [n for n in candidates if matches(n)]
-
-
-def may_count(predicate: Expression) -> bool:
-    """Tell whether a predicate's outcome may depend on position or size."""
-    symbol = predicate.symbol
-    if symbol in BOOLEAN or symbol in ("/", "step"):
-        return any(
-            part.symbol in ("call", "reference") and part.value.rpartition(":")[2] in ("position", "last")
-            for part in predicate.walk()
-        )
-    return True
-
-
-def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> list[Any]:
-    """Return the items for which a predicate holds; positions count in the order given."""
-    size = len(items)
-    if size == 0:
-        return []
-    if predicate.ignores_focus:
-        return picked(items, predicate.run(ctx))
-    if predicate.symbol == "call" and predicate.name == LAST:
-        return [items[-1]]
-    inner = ctx.focus(None, 0, size)
-    step = ctx.execution.meter.step
-    out = []
-    run = predicate.run
-    place = 0
-    for item in items:
-        place += 1
-        inner.item = item
-        inner.position = place
-        step(1)
-        value = run(inner)
-        if len(value) == 1:
-            only = value[0]
-            if only is True:
-                out.append(item)
-                continue
-            if only is False:
-                continue
-            if isinstance(only, NUMERIC) and type(only) is not bool:
-                if only == place:
-                    out.append(item)
-                continue
-        if boolean_value(value):
-            out.append(item)
-    return out
-
-
-def picked(items: Sequence[Any], value: Sequence[Any]) -> list[Any]:
-    """Return the items for which a predicate holds that is the same for all of them."""
-    if len(value) == 1:
-        only = value[0]
-        if isinstance(only, NUMERIC) and type(only) is not bool:
-            if (type(only) is float and only != only) or not 1 <= only <= len(items) or only != int(only):
-                return []
-            return [items[int(only) - 1]]
-    return list(items) if boolean_value(value) else []
 
 
 @keyword("node", "(")
