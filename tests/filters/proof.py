@@ -2,7 +2,7 @@
 
 One case is one to four queries in one index (some of them removed again), and one or two events. Each query
 is asked three ways: by the index, by itself, by SaxonC. `python -m tests.filters.proof 20000` runs as many
-cases in processes of 500 (SaxonC keeps some 15 KB of each query that it compiles, so a process has an end),
+cases in processes of 1000 (SaxonC keeps some 15 KB of each query that it compiles, so a process has an end),
 and prints what kind of cases they were.
 """
 
@@ -30,7 +30,7 @@ from tests.filters.generation import Query, events, properties, queries
 
 __all__ = ["CASES_OF_A_PROCESS", "check", "prove", "run"]
 
-CASES_OF_A_PROCESS = 500
+CASES_OF_A_PROCESS = 1000
 
 Case = tuple[list[Query], list[tuple[bytes, dict[str, object]]], set[int]]
 
@@ -174,7 +174,7 @@ def run(number: int, size: int) -> Counter[str]:
     return counts
 
 
-def prove(total: int, *, first: int, workers: int | None = None) -> Counter[str]:
+def prove(total: int, *, first: int, workers: int | None = None, progress: bool = False) -> Counter[str]:
     """Run cases in processes that end after a few hundred; the first that fails raises its error."""
     shares = [min(CASES_OF_A_PROCESS, total - done) for done in range(0, total, CASES_OF_A_PROCESS)]
     counts: Counter[str] = Counter()
@@ -182,6 +182,8 @@ def prove(total: int, *, first: int, workers: int | None = None) -> Counter[str]
     with ProcessPoolExecutor(workers or os.cpu_count(), max_tasks_per_child=1) as pool:
         for found in pool.map(run, range(first, first + len(shares)), shares):
             counts.update(found)
+            if progress:
+                print(f"{counts['cases']} cases agree", file=sys.stderr, flush=True)
     return counts
 
 
@@ -190,9 +192,9 @@ def main() -> int:
     parser.add_argument("cases", type=int)
     parser.add_argument("--first", type=int, default=0, help="number of the first share; others, other cases")
     parser.add_argument("--workers", type=int)
-    given_arguments = parser.parse_args()
+    chosen = parser.parse_args()
     began = time.monotonic()
-    counts = prove(given_arguments.cases, first=given_arguments.first, workers=given_arguments.workers)
+    counts = prove(chosen.cases, first=chosen.first, workers=chosen.workers, progress=True)
     for name, count in sorted(counts.items()):
         print(f"{count:9}  {name}")
     print(f"{time.monotonic() - began:9.0f}  seconds")
