@@ -69,7 +69,8 @@ class Broker:
         metrics: Counts ``messages_received``, ``messages_delivered``, ``messages_dropped{reason}``,
             ``events_received{type}``, ``events_routed{type}`` (one for each subscription that an event is
             for), ``route_seconds`` (histogram: CPU and waiting between a transfer and its last copy),
-            ``filter_errors``, ``links_refused{reason}``, ``connections``, ``connections_total``.
+            ``filter_errors``, those of `FilterIndex`, ``links_refused{reason}``, ``connections``,
+            ``connections_total``.
         domain: The domain whose events, commands and clients live here.
         new_name: Makes names of dynamic nodes, which nobody may guess.
         timer: Seconds since anywhere, for ``route_seconds``.
