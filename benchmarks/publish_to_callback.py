@@ -1,7 +1,7 @@
 """Publish to callback: three processes over loopback, the query of the reference document, a prebuilt event.
 
     python -m benchmarks.publish_to_callback [--count N] [--rate N] [--seconds N] [--consumer bus|facade]
-                                             [--broker NAME | --url URL]
+                                             [--broker NAME | --url URL] [--subscribers N]
 
 Two runs. In the first the publisher sends as fast as it may, and nothing is dropped, because the queues hold
 all of it: events a second from the first `publish` to the last callback, and the CPU (user and system) that
@@ -281,15 +281,20 @@ def main() -> None:
         "--broker", choices=["embedded", "rabbitmq", "activemq", "artemis", "broker-j"], default="embedded"
     )
     parser.add_argument("--url", help="a broker that runs already, with a user who may do everything")
+    parser.add_argument("--subscribers", type=int, default=1, help="processes that all get every event")
     options = parser.parse_args()
     middle = Middle(options.broker, options.url)
     parts: list[Part] = []
     try:
-        parts.append(ears := Part("role", options.consumer, middle.url))
+        ears = []
+        for _ in range(options.subscribers):
+            ears.append(Part("role", options.consumer, middle.url))
+            parts.append(ears[-1])
         parts.append(mouth := Part("role", "publisher", middle.url))
-        ears.tell(events=1, latency=False)  # the event with which the publisher opened its link
-        ears.hear()
-        ears.hear()
+        for one in ears:
+            one.tell(events=1, latency=False)  # the event with which the publisher opened its link
+            one.hear()
+            one.hear()
 
         own = options.broker == "embedded" and options.url is None
         if not own:
@@ -307,7 +312,7 @@ def main() -> None:
             part.stop()
         middle.stop()
 
-    print(f"broker: {middle.title}, consumer: {options.consumer}")
+    print(f"broker: {middle.title}, consumer: {options.consumer}, subscribers: {options.subscribers}")
     print(f"events: {options.count}, dropped: {seen['dropped']}; at the steady rate: {late['dropped']}")
     print(f"{'':12} {'us/event':>9}" + (f" {'budget':>7}" if own else ""))
     for name, seconds in used.items():
@@ -322,13 +327,15 @@ def main() -> None:
 
 
 def run(
-    ears: Part, mouth: Part, count: int, rate: int, *, stamp: bool = False
+    ears: list[Part], mouth: Part, count: int, rate: int, *, stamp: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Send events, and return what publisher and consumer report."""
-    ears.tell(events=count, latency=bool(rate))
-    ears.hear()
+    """Send events, and return what the publisher reports and the slowest consumer."""
+    for one in ears:
+        one.tell(events=count, latency=bool(rate))
+        one.hear()
     mouth.tell(events=count, rate=rate, stamp=stamp)
-    return mouth.hear(), ears.hear()
+    sent = mouth.hear()
+    return sent, max((one.hear() for one in ears), key=lambda seen: float(seen["end"]))
 
 
 def limit(value: float, good: bool, *, own: bool) -> str:

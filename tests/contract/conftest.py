@@ -14,7 +14,7 @@ from scripts.brokers.rabbitmq import RabbitMQ
 from tests.contract.brokers import FACTS, RIGHTS, USERS, ContractBroker, Embedded, Site, Standing
 from tests.contract.table import Cell, Results, table
 
-LIMIT = 60.0
+LIMIT = 180.0
 """Seconds that a test may take before it counts as stuck."""
 
 
