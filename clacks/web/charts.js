@@ -8,6 +8,7 @@ export class Rates {
     this.counts = new Map();
     this.start = Math.floor(Date.now() / 1000);
     this.timer = setInterval(() => this.draw(), 1000);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.names = null; });
     new ResizeObserver(() => this.plot?.setSize({ width: place.clientWidth, height: 150 })).observe(place);
   }
 

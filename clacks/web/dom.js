@@ -22,7 +22,8 @@ export function note(place, text, good = true) {
 
 export function table(headings, rows, label) {
   return element("table", { "aria-label": label },
-    element("thead", {}, element("tr", {}, ...headings.map((text) => element("th", { scope: "col" }, text)))),
+    element("thead", {}, element("tr", {}, ...headings.map((text, place) =>
+      element("th", { scope: "col", class: typeof rows[0]?.[place] === "number" ? "number" : "" }, text)))),
     element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell) =>
       element("td", { class: typeof cell === "number" ? "number" : "" }, cell === null || cell === undefined ? "–" : String(cell)))))));
 }

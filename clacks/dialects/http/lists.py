@@ -47,7 +47,7 @@ def schemas_route(registry: SchemaRegistry) -> Route:
 
 
 def _json_schema(registry: SchemaRegistry, kind: str) -> dict[str, Any]:
-    return json_schema(registry.type(kind).model)
+    return {**json_schema(registry.type(kind).model), "description": registry.documentation(kind)}
 
 
 def _summary(registry: SchemaRegistry, kind: str) -> dict[str, Any]:

@@ -246,7 +246,8 @@ def _get_schema() -> dict[str, Any]:
                 }
             },
             *(401, 403, 404),
-        ),
+        )
+        | {"400": {"description": "A path that is none"}},
     }
 
 
