@@ -67,6 +67,7 @@ bench: setup ## measure; each line says what beside what, in one run
 	$(BIN)/python -m benchmarks.broker
 	$(BIN)/python -m benchmarks.publish_to_callback
 	$(BIN)/python -m benchmarks.filters
+	$(BIN)/python -m benchmarks.lifecycle --nodes 100 --clients 5000
 	$(BIN)/python -m benchmarks.store
 	$(BIN)/python -m benchmarks.xquery
 
