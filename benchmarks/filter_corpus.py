@@ -264,9 +264,10 @@ def large_event(size: int = 20_000, seed: int = 6) -> bytes:
             PuppetLog=_elements(
                 Timestamp=1_700_000_000 + chance.randrange(10_000_000),
                 Level=chance.choice(LEVELS[:3]),
-                Message=f"{_word(chance)}: {_word(chance)} on {_host(chance)}",
-                Source=f"/Stage[main]/Class{chance.randrange(100)}",
-                File="/etc/puppet/site.pp",
+                Message=f"{_word(chance)}: {_word(chance)} on {_host(chance)}: content changed "
+                f"'{{md5}}{chance.getrandbits(128):032x}' to '{{md5}}{chance.getrandbits(128):032x}'",
+                Source=f"/Stage[main]/Class{chance.randrange(100)}/File[/etc/{_word(chance)}]/content",
+                File=f"/etc/puppetlabs/code/environments/production/modules/m{chance.randrange(30)}/init.pp",
                 Line=chance.randrange(500),
             )
         )

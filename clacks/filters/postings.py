@@ -7,7 +7,7 @@ a tree of intervals for bands, hash tables by length for beginnings and ends, by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from clacks.filters.access import Fact
@@ -23,7 +23,11 @@ _OFTEN: Final = 64
 
 
 class Slot:
-    """All facts about one path."""
+    """All facts about one path.
+
+    Args:
+        texts: Counts the texts of equalities, of this slot and others.
+    """
 
     __slots__ = (
         "_bands",
@@ -34,15 +38,20 @@ class Slot:
         "_present",
         "_ranges",
         "_starts",
+        "_texts",
+        "only_equal",
         "reads_numbers",
         "reads_values",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, texts: dict[str, int] | None = None) -> None:
+        self._texts = texts if texts is not None else {}
         self.reads_values = False
         """Whether anything beyond presence is asked here."""
         self.reads_numbers = False
         """Whether values are compared as numbers here."""
+        self.only_equal = False
+        """Whether nothing is asked but which texts are equal to a value."""
         self._present: dict[Entry, None] = {}
         self._equal: Table[str] | None = None
         self._number: Table[float] | None = None
@@ -62,6 +71,8 @@ class Slot:
         kind, value = fact.kind, fact.value
         if isinstance(value, str):
             self._text_table(kind).add(value, entry)
+            if kind == "=":
+                self._texts[value] = self._texts.get(value, 0) + 1
         elif isinstance(value, tuple):
             self._bands = self._bands or Bands()
             self._bands.add(*value, entry)
@@ -92,6 +103,10 @@ class Slot:
         kind, value = fact.kind, fact.value
         if isinstance(value, str):
             self._text_table(kind).remove(value, entry)
+            if kind == "=":
+                self._texts[value] -= 1
+                if not self._texts[value]:
+                    del self._texts[value]
         elif isinstance(value, tuple):
             assert self._bands is not None
             self._bands.remove(*value, entry)
@@ -127,6 +142,14 @@ class Slot:
         self.reads_values = bool(
             self.reads_numbers or self._equal or self._starts or self._ends or self._contains
         )
+        self.only_equal = bool(
+            self._equal
+            and not (self._present or self.reads_numbers or self._starts or self._ends or self._contains)
+        )
+
+    def meets(self, values: Set[str]) -> bool:
+        """Tell whether one of these values is equal to a text that is asked for here."""
+        return self._equal is not None and not self._equal.rows.keys().isdisjoint(values)
 
     def load(self, fact: Fact) -> float:
         """Estimate how many entries are looked at because of this fact, if one more is stored under it.

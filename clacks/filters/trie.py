@@ -10,7 +10,9 @@ asked for the nodes of the whole path instead: by one compiled XPath for each na
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, compress
+from operator import attrgetter, not_
 from typing import Final, cast
 
 from lxml import etree
@@ -28,6 +30,7 @@ _MANY: Final = 8  # from so many nodes on it pays to ask libxml2
 _NAMES: Final = 16  # so many names are asked for one by one
 
 
+_leaf_text: Final = attrgetter("text")
 _DIRECT: Final = frozenset(("child", "descendant"))
 
 
@@ -65,6 +68,15 @@ class _Branch:
         return branch
 
     @property
+    def plain(self) -> bool:
+        """Whether nothing is asked but which texts are equal to a value, and nothing further on."""
+        return (
+            self.slot is not None
+            and self.slot.only_equal
+            and not (self.children or self.below or self.others)
+        )
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is asked here or further on."""
         return not (self.slot or self.children or self.below or self.others)
@@ -97,11 +109,16 @@ def _xpath_test(test: NameTest, namespaces: dict[str, str]) -> str:
     return f"{prefix}:{test.local}"
 
 
+_Work = list[tuple[_Branch, list[Node]]]
+
+
 class PathTrie:
     """Slots by absolute path."""
 
     def __init__(self) -> None:
         self._top = _Branch(())
+        self._texts: dict[str, int] = {}
+        """All texts that equalities ask for, whatever their path."""
 
     def slot(self, path: AbsolutePath) -> Slot:
         """Return the slot of a path, made if it is not there."""
@@ -109,7 +126,7 @@ class PathTrie:
         for axis, test in path:
             branch = branch.step(axis, test)
         if branch.slot is None:
-            branch.slot = Slot()
+            branch.slot = Slot(self._texts)
         return branch.slot
 
     def common(self, path: AbsolutePath) -> AbsolutePath:
@@ -147,12 +164,12 @@ class PathTrie:
     def walk(self, view: View) -> Iterator[tuple[Slot, list[Node]]]:
         """Yield every slot for which the event has nodes, with all of them."""
         root, top = view.root, self._top
-        work: list[tuple[_Branch, list[Node]]] = []
+        work: _Work = []
         branch = top.children.get(str(root.tag))
         if branch is not None:
             work.append((branch, [root]))
         if top.below:
-            _descend(top, [view], root, work)
+            _descend(top, [view], root, work, self._texts)
         if top.others:
             _others(top, [view], work)
         while work:
@@ -160,29 +177,28 @@ class PathTrie:
             if branch.slot is not None:
                 yield branch.slot, nodes
             if branch.children:
-                _children(branch, nodes, root, work)
+                _children(branch, nodes, root, work, self._texts)
             if branch.below:
-                _descend(branch, nodes, root, work)
+                _descend(branch, nodes, root, work, self._texts)
             if branch.others:
                 _others(branch, nodes, work)
 
 
 def _children(
-    place: _Branch, nodes: list[Node], root: etree._Element, work: list[tuple[_Branch, list[Node]]]
+    place: _Branch, nodes: list[Node], root: etree._Element, work: _Work, wanted: dict[str, int]
 ) -> None:
     children = place.children
     if not isinstance(nodes[0], etree._Element):
         return  # a path that goes on from an attribute or text finds nothing
     if place.direct and len(nodes) > _MANY and len(children) <= _NAMES:
-        for branch in children.values():
-            hits = branch.find(root)
-            if hits:
-                work.append((branch, hits))
+        inside = chain.from_iterable(cast("list[etree._Element]", nodes))
+        _find(_worth_finding(children, inside, wanted), root, work)
         return
     if len(nodes) == 1 and len(children) <= _LISTS:
-        parent = nodes[0]
+        (parent,) = nodes
+        assert isinstance(parent, etree._Element)
         for tag, branch in children.items():
-            hits = list(parent.iterchildren(tag))
+            hits: list[Node] = list(parent.iterchildren(tag))
             if hits:
                 work.append((branch, hits))
         return
@@ -200,10 +216,11 @@ def _children(
 
 
 def _descend(
-    place: _Branch, nodes: list[Node], root: etree._Element, work: list[tuple[_Branch, list[Node]]]
+    place: _Branch, nodes: list[Node], root: etree._Element, work: _Work, wanted: dict[str, int]
 ) -> None:
     below = place.below
-    if not isinstance(nodes[0], etree._Element | View):
+    first = nodes[0]
+    if not isinstance(first, etree._Element | View):
         return
     ask = place.direct and len(below) <= _NAMES
     found = None if ask and len(nodes) > _MANY else _few_below(below, nodes, 4 * _MANY if ask else -1)
@@ -211,10 +228,44 @@ def _descend(
         for tag, elements in found.items():
             work.append((below[tag], list(elements)))
         return
-    for branch in below.values():
+    several = len(nodes) == 1 and len(below) > _LISTS
+    inside = (first.root if isinstance(first, View) else first).iter("*") if several else None
+    _find(_worth_finding(below, inside, wanted) if inside else below.values(), root, work)
+
+
+def _find(branches: Iterable[_Branch], root: etree._Element, work: _Work) -> None:
+    for branch in branches:
         hits = branch.find(root)
         if hits:
             work.append((branch, hits))
+
+
+def _worth_finding(
+    table: dict[str, _Branch], elements: Iterable[etree._Element], wanted: dict[str, int]
+) -> Iterable[_Branch]:
+    """Leave out the branches that only ask for texts of which no leaf among ``elements`` has one.
+
+    All texts are compared with all that are asked for (``wanted``) at once, whatever their names: libxml2
+    hands out an element's text sooner than its name.
+    """
+    plain = sum(branch.plain for branch in table.values())
+    if plain < _LISTS:
+        return table.values()
+    # No loop of Python goes over the elements.
+    everything = list(elements)
+    sizes = list(map(len, everything))
+    inner = {element.tag for element in compress(everything, sizes)} if any(sizes) else set()
+    texts: set[str | None] = set(
+        map(_leaf_text, compress(everything, map(not_, sizes)) if inner else everything)
+    )
+    if None in texts:
+        texts.add("")
+    asked = wanted.keys() & texts
+    return [
+        branch
+        for tag, branch in table.items()
+        if not branch.plain or tag in inner or (branch.slot is not None and branch.slot.meets(asked))
+    ]
 
 
 def _few_below(below: dict[str, _Branch], nodes: list[Node], left: int) -> dict[str, dict[Node, None]] | None:
@@ -234,7 +285,7 @@ def _few_below(below: dict[str, _Branch], nodes: list[Node], left: int) -> dict[
     return found
 
 
-def _others(branch: _Branch, nodes: list[Node], work: list[tuple[_Branch, list[Node]]]) -> None:
+def _others(branch: _Branch, nodes: list[Node], work: _Work) -> None:
     for (axis, test), target in branch.others.items():
         if len(nodes) == 1:
             hits = _from_one(nodes[0], axis, test)

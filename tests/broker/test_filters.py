@@ -242,3 +242,22 @@ def test_properties_that_cannot_be_read_match_no_filter_and_reach_those_without(
     assert filtered.got == []
     assert len(plain.got) == 1
     assert world.metrics.value("filter_errors") == 1
+
+
+def test_the_filters_of_all_connections_and_users_with_equal_rights_are_in_one_index():
+    world = World()
+    admin = world.peer()
+    readers = [world.peer("joe") for _ in range(5)]
+    links = [
+        reader.receiver("org.clacks.event", query=SEVEN.replace("7", str(n)))
+        for reader in readers
+        for n in range(6, 9)
+    ]
+    groups = {id(group): group for group in world.broker.topics._route("org.clacks.event.PhoneStatus")}
+    (index,) = [group.index for group in groups.values()]
+    assert len(index) == len(links) == 15
+    assert index.statistics.distinct == 3  # equal queries of five users are one
+    sender = admin.sender("org.clacks.event.PhoneStatus")
+    admin.event(sender, "7")
+    assert [reader.bodies for reader in readers] == [[phone_status("7")]] * 5
+    assert index.statistics.events == 1
