@@ -17,6 +17,7 @@ from scripts.brokers.rabbitmq import RabbitMQ
 from tests.contract.brokers import FACTS, Site, Standing
 from tests.contract.words import (
     LIMIT,
+    NS,
     callers,
     doorbell,
     hello,
@@ -182,3 +183,29 @@ async def test_the_policy_bounds_what_waits_for_a_slow_consumer(
 def _policy(node: RabbitMQ, definition: str) -> None:
     rules = ("contract", SUBSCRIBERS, definition, "--apply-to", "queues", "--priority", "10")
     node.control("set_policy", *rules)
+
+
+async def test_only_the_types_that_a_query_can_match_are_fetched(
+    rabbit: Standing, rabbitmq_node: RabbitMQ
+) -> None:
+    query = f"declare namespace f='{NS}'; ./f:Event/f:PhoneStatus[f:CallerId = '7'] or ./f:Event/f:Doorbell"
+    before = bindings(rabbitmq_node)
+    async with rabbit.bus() as sender, rabbit.bus() as receiver:
+        events = await receiver.subscribe(query)
+        made = bindings(rabbitmq_node) - before
+        assert {key for _, key in made} == {
+            f"{rabbit.domain}.event.{kind}" for kind in ("Doorbell", "PhoneStatus")
+        }
+        for event in (phone("6"), node_status(), phone("7"), doorbell()):
+            assert await sender.publish(event)
+        assert {event.kind for event in await take(events, 2)} == {"PhoneStatus", "Doorbell"}
+
+
+def bindings(node: RabbitMQ) -> set[tuple[str, str]]:
+    """Return queue and key of all that is bound to the topic exchange."""
+    lines = node.control("list_bindings", "source_name", "destination_name", "routing_key", "--silent").stdout
+    return {
+        (queue, key)
+        for source, queue, key in (line.split("\t") for line in lines.splitlines())
+        if source == "amq.topic"
+    }
