@@ -237,9 +237,9 @@ class Service:
         user: str,
         on_behalf_of: str | None,
     ) -> None:
-        # From here on it counts as carried out, whatever becomes of us; so the broker hears it first. Where it
-        # can say that it has heard it we wait for that: a word that is lost with the connection would let it
-        # give the same call to another agent.
+        # From here on it counts as carried out, whatever becomes of us; so the broker hears it first. Where
+        # it can say that it has heard it we wait for that: a word that is lost with the connection would let
+        # it give the same call to another agent.
         if incoming is not None and not await desk.accepted(incoming):
             self._memory.forget(user, message.message_id)
             log.info("a call was left to others, the connection was lost method=%s", message.subject)

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,17 @@ pytestmark = [pytest.mark.soak, pytest.mark.net]
 AGENTS = [f"agent-{n}" for n in range(3)]
 CLIENTS = [f"client-{n:02d}" for n in range(20)]
 SECONDS = float(os.environ.get("CLACKS_SOAK_SECONDS", "120"))
+
+
+@contextlib.asynccontextmanager
+async def _bus(running: Fleet) -> AsyncIterator[Bus]:
+    """Log in, as soon as there is a broker again."""
+    bus = Bus(running.url())
+    await bus.start(patient=True)
+    try:
+        yield bus
+    finally:
+        await bus.close()
 
 
 async def _havoc(running: Fleet, kinds: list[str], random: Random) -> int:
@@ -43,7 +55,7 @@ async def _havoc(running: Fleet, kinds: list[str], random: Random) -> int:
 async def _callers(running: Fleet, over: asyncio.Event) -> dict[str, int]:
     """Call all the time; every call has to end a little after its time-out at the latest."""
     told = {"answered": 0, "failed": 0, "hung": 0}
-    async with Bus(running.url()) as bus:
+    async with _bus(running) as bus:
 
         async def one(number: int) -> None:
             count = 0
@@ -66,7 +78,7 @@ async def _callers(running: Fleet, over: asyncio.Event) -> dict[str, int]:
 async def _right(running: Fleet, limit: float) -> str:
     """Wait until every agent has the right tables; return what is wrong if they never get right."""
     wrong, end = "nobody was asked", time.monotonic() + limit
-    async with Bus(running.url()) as bus:
+    async with _bus(running) as bus:
         while wrong and time.monotonic() < end:
             wrong = ""
             for agent in AGENTS:
