@@ -60,7 +60,7 @@ class Presence:
         limits: How many nodes, clients and methods are kept.
         rights: Returns the rights of now: who may speak for whom, where the broker does not see to it.
         trust_users: Believe the ``user-id`` of events although the broker does not vouch for it.
-        revision: Returns a number that changes with the capabilities.
+        revision: Returns a value that changes with the capabilities.
         content: Returns the content of NodeCapabilities.
         idle: Returns how many workers are free.
         learn: Asks another agent for its clients; tells whether that went well.
@@ -81,7 +81,7 @@ class Presence:
         *,
         rights: Callable[[], Rights],
         trust_users: bool,
-        revision: Callable[[], int],
+        revision: Callable[[], object],
         content: Callable[[], Mapping[str, Any]],
         idle: Callable[[], int],
         learn: Callable[[], Awaitable[bool]],
@@ -109,7 +109,7 @@ class Presence:
         self._subscription: Subscription | None = None
         self._sent: dict[str, float] = {}
         self._latency = 0.0
-        self._said = 0
+        self._said: object = None
         self._complained = float("-inf")
         self._hear: Mapping[str, Callable[[str, str, etree._Element, Received, float], None]] = {
             "NodeAnnounce": self._node_announced,

@@ -107,7 +107,7 @@ class Agent:
         commands: What it can do; register more at any time.
         on_rights: Called on the loop with new rights, for a broker in the same process.
         on_schemas: Called on the loop when event types came, went or changed.
-        gateway: Where its gateway listens, or None; set it before the start.
+        gateway: Where its gateway listens, or None; when it changes the nodes are told within seconds.
         refused_plugins: The plug-ins that could not be loaded.
 
     Example:
@@ -249,7 +249,7 @@ class Agent:
             settings.limits,
             rights=lambda: self.commands.rights,
             trust_users=settings.trust_users,
-            revision=lambda: len(self.commands.commands),
+            revision=lambda: (len(self.commands.commands), self.gateway),
             content=lambda: notices.capabilities(
                 self.node, notices.own_methods(self.commands.commands, settings.queue), self.gateway
             ),

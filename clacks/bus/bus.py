@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias, overload
@@ -21,7 +22,7 @@ from lxml import etree
 from clacks.amqp.connection import BusConnection, Closed, ConnectionEvent, Opened
 from clacks.amqp.eventmessage import EventEncoder, EventIdentity
 from clacks.amqp.profiles import Profile, named_profile
-from clacks.bus.calling import Caller
+from clacks.bus.calling import ON_BEHALF_OF, Caller
 from clacks.bus.confirming import ConfirmedPublisher
 from clacks.bus.joining import Joint
 from clacks.bus.publishing import Publisher
@@ -242,6 +243,7 @@ class Bus:
         properties: Mapping[str, Any] | None = None,
         expires: datetime | None = None,
         identity: EventIdentity | None = None,
+        on_behalf_of: str | None = None,
     ) -> bool: ...
     @overload
     async def publish(
@@ -252,6 +254,7 @@ class Bus:
         properties: Mapping[str, Any] | None = None,
         expires: datetime | None = None,
         identity: EventIdentity | None = None,
+        on_behalf_of: str | None = None,
     ) -> str: ...
     async def publish(
         self,
@@ -261,6 +264,7 @@ class Bus:
         properties: Mapping[str, Any] | None = None,
         expires: datetime | None = None,
         identity: EventIdentity | None = None,
+        on_behalf_of: str | None = None,
     ) -> bool | str:
         """Send an event; tell whether it went out, or with ``stored`` return its log id.
 
@@ -276,6 +280,7 @@ class Bus:
             properties: More application properties; queries see them as external variables.
             expires: When it is no longer worth delivering (aware).
             identity: Id, source and time of an event that has them already; else they are made.
+            on_behalf_of: In whose name; counts only if this login has the right ``impersonate``.
 
         Raises:
             MalformedEvent, InvalidEvent: It is no valid event; nothing was sent.
@@ -291,7 +296,10 @@ class Bus:
         self._check_running()
         if stored:
             identity = identity or self._encoder.identity(time.time())
-            return await record(self._ask_log, event, identity, properties, expires)
+            ask = partial(self._ask_log, on_behalf_of=on_behalf_of)
+            return await record(ask, event, identity, properties, expires)
+        if on_behalf_of is not None:
+            properties = {**(properties or {}), ON_BEHALF_OF: on_behalf_of}
         if self.tracing is None:
             return await self._publisher.publish(event, properties, expires, identity)
         with self.tracing.publish(event.kind, event_address(self.domain, event.kind)) as context:
@@ -305,11 +313,15 @@ class Bus:
             return source
         return self._registry.event(source)
 
-    async def _ask_log(self, method: str, arguments: Mapping[str, Any], timeout: float) -> Any:
+    async def _ask_log(
+        self, method: str, arguments: Mapping[str, Any], timeout: float, on_behalf_of: str | None = None
+    ) -> Any:
         """Call the agent that records."""
         address = command_address(self.domain, LOG_QUEUE)
         request = Request(method, arguments)
-        return await self.request(request, timeout=timeout, address=address, patience=PATIENCE)
+        return await self.request(
+            request, timeout=timeout, address=address, on_behalf_of=on_behalf_of, patience=PATIENCE
+        )
 
     async def publish_confirmed(
         self,

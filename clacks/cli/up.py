@@ -63,7 +63,8 @@ def up(
     from clacks.bus import Bus
     from clacks.cli import serving
     from clacks.cli.events import registry_of
-    from clacks.cli.web import broker_listeners, running_gateway, web_listeners
+    from clacks.cli.jobs import running_jobs
+    from clacks.cli.web import broker_listeners, gateway_url, running_gateway, web_listeners
     from clacks.common.settings import Settings
     from clacks.net.client import LocalConnector
 
@@ -96,12 +97,12 @@ def up(
             agent.on_rights = server.broker.set_rights
             agent.on_schemas = lambda: server.broker.set_registry(registry)
             async with contextlib.AsyncExitStack() as stack:
-                for part in (bus, agent, web_bus):
+                for part in (bus, running_jobs(bus, agent, registry, settings), agent, web_bus):
                     await stack.enter_async_context(part)
                 store = await stack.enter_async_context(
                     running_recorder(bus, agent, registry, settings, asked=record, usual=True)
                 )
-                await stack.enter_async_context(
+                gateway = await stack.enter_async_context(
                     running_gateway(
                         web_bus,
                         registry,
@@ -114,6 +115,8 @@ def up(
                         busy_is_fine=not listen,
                     )
                 )
+                if gateway is not None:
+                    agent.gateway = gateway_url(gateway)
                 stopped = serving.stop_event()
                 for url in serving.broker_urls(server, settings):
                     output.line(url)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -136,6 +137,22 @@ class _Certificates:
             self._watch.reload()
         except SettingsError as error:
             _log.error("certificate not renewed: %s", error)
+
+
+def gateway_url(gateway: Gateway) -> str | None:
+    """Return where others reach a gateway: the URL of its first listener for HTTP, TLS before open ones.
+
+    One that listens on all addresses is named by the host's name.
+    """
+    found = []
+    for listener, port in gateway.server.ports:
+        if listener.kind not in ("http", "https") or listener.path is not None:
+            continue
+        host = platform.node() if listener.host in ("0.0.0.0", "::", "") else listener.host  # noqa: S104
+        found.append(
+            (listener.kind != "https", f"{listener.kind}://{f'[{host}]' if ':' in host else host}:{port}/")
+        )
+    return min(found)[1] if found else None
 
 
 @contextlib.asynccontextmanager

@@ -70,7 +70,6 @@ from clacks.store.ids import IdClock
 
 __all__ = ["Hand", "House"]
 
-_ON_BEHALF: Final = "clacks_on_behalf_of"
 _MOST_LATEST: Final = 4096
 _BACKLOG: Final = 200
 """Events that may wait to be delivered before publishers wait: what is published comes back over the bus."""
@@ -258,11 +257,11 @@ class Hand:
     async def _send(self, event: Event, stored: bool) -> Outcome | None:
         """Hand an event to the bus; None if it went out."""
         user = self._access.user
-        properties = None if user == GUEST else {_ON_BEHALF: user}
+        whom = None if user == GUEST else user
         try:
             if stored:
-                return Published(await self.house.bus.publish(event, stored=True, properties=properties))
-            if await self.house.bus.publish(event, properties=properties):
+                return Published(await self.house.bus.publish(event, stored=True, on_behalf_of=whom))
+            if await self.house.bus.publish(event, on_behalf_of=whom):
                 return None
             return Failed(Failure.UNAVAILABLE, "the broker takes no events")
         except LinkRefused as error:
