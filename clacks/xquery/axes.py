@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clacks.xquery.nodes import descendants
 
-if TYPE_CHECKING:
-    from clacks.xquery.context import Context
-
-
 __all__ = [
+    "AXES",
+    "BELOW",
+    "KEEP_PEERS",
+    "REVERSE",
+    "SIBLINGS",
+    "SORTING",
     "ancestors",
-    "below_or_self",
-    "collected",
-    "following",
     "in_document_order",
     "position",
-    "preceding",
-    "siblings_after",
-    "siblings_before",
 ]
+
+
+Step = Callable[[int], object]
 
 
 def in_document_order(nodes: Iterable[Any]) -> list[Any]:
@@ -64,61 +62,52 @@ def each_before(node: Any) -> Iterator[Any]:
     return (children[place] for place in range(node.index - 2, -1, -1))
 
 
-def siblings_after(node: Any) -> list[Any]:
-    """Return the siblings after a node."""
-    return list(each_after(node))
-
-
-def siblings_before(node: Any) -> list[Any]:
-    """Return the siblings before a node, nearest first."""
-    return list(each_before(node))
-
-
-def below_or_self(node: Any) -> list[Any]:
+def below_or_self(node: Any, step: Step) -> list[Any]:
     """Return the node and all below it."""
-    return [node, *descendants(node)]
+    return [node, *descendants(node, step)]
 
 
-def following(node: Any) -> list[Any]:
+def following(node: Any, step: Step) -> list[Any]:
     """Return the nodes after a node, its descendants left out."""
     found: list[Any] = []
     if node.kind in ("attribute", "namespace") and node.parent is not None:
         node = node.parent
-        found.extend(descendants(node))
+        found.extend(descendants(node, step))
     while node is not None:
-        for sibling in siblings_after(node):
-            found.extend(below_or_self(sibling))
+        for sibling in each_after(node):
+            found.extend(below_or_self(sibling, step))
         node = node.parent
     return found
 
 
-def preceding(node: Any) -> list[Any]:
+def preceding(node: Any, step: Step) -> list[Any]:
     """Return the nodes before a node, its ancestors left out, nearest first."""
     found: list[Any] = []
     if node.kind in ("attribute", "namespace") and node.parent is not None:
         node = node.parent
     while node is not None:
-        for sibling in siblings_before(node):
-            found.extend(reversed(below_or_self(sibling)))
+        for sibling in each_before(node):
+            found.extend(reversed(below_or_self(sibling, step)))
         node = node.parent
     return found
 
 
-AXES: dict[str, Callable[[Any], Sequence[Any]]] = {
-    "child": lambda node: node.children,
-    "descendant": lambda node: list(descendants(node)),
-    "attribute": lambda node: node.attributes,
-    "self": lambda node: [node],
+AXES: dict[str, Callable[[Any, Step], Sequence[Any]]] = {
+    "child": lambda node, step: node.grown(step),
+    "descendant": lambda node, step: list(descendants(node, step)),
+    "attribute": lambda node, step: node.attributes,
+    "self": lambda node, step: [node],
     "descendant-or-self": below_or_self,
-    "following-sibling": siblings_after,
+    "following-sibling": lambda node, step: list(each_after(node)),
     "following": following,
-    "parent": lambda node: [] if node.parent is None else [node.parent],
-    "ancestor": ancestors,
-    "preceding-sibling": siblings_before,
+    "parent": lambda node, step: [] if node.parent is None else [node.parent],
+    "ancestor": lambda node, step: ancestors(node),
+    "preceding-sibling": lambda node, step: list(each_before(node)),
     "preceding": preceding,
-    "ancestor-or-self": lambda node: [node, *ancestors(node)],
+    "ancestor-or-self": lambda node, step: [node, *ancestors(node)],
 }
-"""What each axis finds from a node, in the order of the axis."""
+"""What each axis finds from a node, in the order of the axis. ``step`` is told of nodes that are collected
+from more than one level, and of those that have to be wrapped first."""
 
 
 SIBLINGS: dict[str, Callable[[Any], Iterator[Any]]] = {
@@ -139,16 +128,3 @@ REVERSE = frozenset({"parent", "ancestor", "preceding-sibling", "preceding", "an
 
 
 KEEP_PEERS = frozenset({"child", "attribute", "self"})
-
-
-def collected(node: Any, axis: str, ctx: Context) -> list[Any]:
-    """Return a node's descendants, counting steps while they are collected: a document may be large."""
-    found = [node] if axis == "descendant-or-self" else []
-    below = descendants(node)
-    step = ctx.execution.meter.step
-    while True:
-        chunk = list(islice(below, 256))
-        if not chunk:
-            return found
-        step(len(chunk))
-        found += chunk

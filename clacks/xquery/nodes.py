@@ -11,8 +11,8 @@ attributes, attributes before children.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urljoin
 
@@ -37,7 +37,8 @@ __all__ = [
 XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 XML_BASE = f"{{{XML_NAMESPACE}}}base"
 
-tree_numbers = count(1)
+tree_numbers = itertools.count(1)
+COUNTED_AT_ONCE = 100
 
 
 def expanded(namespace: str | None, local: str) -> str:
@@ -101,6 +102,10 @@ class Node(XPathNode):
     def step(self) -> tuple[int, ...]:
         """Return the last step of the way from the root."""
         return (self.index,)
+
+    def grown(self, step: Callable[[int], object]) -> Any:
+        """Return the children; ``step`` is told of those that have to be made for it."""
+        return self.children
 
     @property
     def node_kind(self) -> str:
@@ -424,17 +429,26 @@ class Namespace(Node):
         return self.value
 
 
-def descendants(node: Node) -> Iterator[Any]:
-    """Iterate over the nodes below, in document order, without recursion."""
-    stack = [iter(node.children)]
+def descendants(node: Node, step: Callable[[int], object] | None = None) -> Iterator[Any]:
+    """Iterate over the nodes below, in document order, without recursion; ``step`` is told of them, a hundred
+    at a time.
+    """
+    stack = [iter(node.children if step is None else node.grown(step))]
+    count = 0
     while stack:
         for child in stack[-1]:
+            count += 1
+            if count >= COUNTED_AT_ONCE and step is not None:
+                step(count)
+                count = 0
             yield child
             if child.kind == "element":
-                stack.append(iter(child.children))
+                stack.append(iter(child.children if step is None else child.grown(step)))
                 break
         else:
             stack.pop()
+    if step is not None:
+        step(count)
 
 
 def text_below(node: Node) -> Iterator[str]:

@@ -20,7 +20,6 @@ from clacks.xquery.axes import (
     REVERSE,
     SIBLINGS,
     SORTING,
-    collected,
     in_document_order,
 )
 from clacks.xquery.conversion import describe
@@ -193,8 +192,9 @@ def nearest(step: Step, node: Any, ctx: Context) -> list[Any] | None:
 
 def pick_named_children(step: Step, node: Any, ctx: Context) -> list[Any]:
     """Return the children with the name of a step."""
-    children = node.children
-    ctx.execution.meter.step(len(children) + 1)
+    step_on = ctx.execution.meter.step
+    children = node.grown(step_on)
+    step_on(len(children) + 1)
     name, kind = step.simple_name, step.test.kind
     return [n for n in children if n.name == name and n.kind == kind]
 
@@ -207,18 +207,19 @@ def pick_named_below(step: Step, node: Any, ctx: Context) -> list[Any]:
         meter.step(1)
         found: list[Any] = named_descendants(node, name, meter.step)
         return found
-    return [n for n in collected(node, step.axis, ctx) if n.name == name and n.kind == "element"]
+    below = AXES[step.axis](node, ctx.execution.meter.step)
+    return [n for n in below if n.name == name and n.kind == "element"]
 
 
 def pick_below(step: Step, node: Any, ctx: Context) -> list[Any]:
     """Return the nodes below, or the node and those below, that a step's test takes."""
     matches = step.test.matches
-    return [n for n in collected(node, step.axis, ctx) if matches(n)]
+    return [n for n in AXES[step.axis](node, ctx.execution.meter.step) if matches(n)]
 
 
 def pick_along(step: Step, node: Any, ctx: Context) -> list[Any]:
     """Return the nodes along an axis that a step's test takes, in the order of the axis."""
-    candidates = AXES[step.axis](node)
+    candidates = AXES[step.axis](node, ctx.execution.meter.step)
     ctx.execution.meter.step(len(candidates) + 1)
     name = step.simple_name
     if name is not None:

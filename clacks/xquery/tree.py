@@ -7,6 +7,7 @@ may grow it: the lists of children and attributes are made once, under the tree'
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,8 @@ __all__ = ["TreeDocument", "TreeElement", "named_descendants", "wrap"]
 
 XML_ID = f"{{{XML_NAMESPACE}}}id"
 STRING = etree.XPath("string()")
+WRAPPED_AT_ONCE = 128
+"""Children wrapped between two looks at the budget; one takes 1 to 3 us."""
 
 
 def wrap(document: Any, uri: str | None = None) -> TreeDocument:
@@ -142,14 +145,26 @@ class TreeElement(Element):
                 children = self._children
         return children
 
-    def wrap_children(self) -> list[Any]:
+    def grown(self, step: Callable[[int], object]) -> Any:
+        """Return the children; ``step`` is told while they are wrapped, and may break that off."""
+        children: Any = self._children
+        if children is None:
+            with self.tree.lock:
+                if self._children is None:
+                    self._children = self.wrap_children(step)
+                children = self._children
+        return children
+
+    def wrap_children(self, step: Callable[[int], object] | None = None) -> list[Any]:
         """Wrap text, elements, comments and processing instructions."""
         element, tree = self.value, self.tree
         nodes: list[Any] = []
         text = element.text
         if text:
             nodes.append(Text(text))
-        for child in element:
+        for number, child in enumerate(element, 1):
+            if step is not None and number % WRAPPED_AT_ONCE == 0:
+                step(WRAPPED_AT_ONCE)
             node: Any = TreeElement(child, tree) if type(child.tag) is str else wrap_item(child, tree)
             if node is not None:
                 nodes.append(node)
@@ -178,6 +193,7 @@ class TreeElement(Element):
     def wrap_attributes(self) -> list[Attribute]:
         """Wrap the attributes; a prefix is looked up among the namespaces in scope."""
         nodes = []
+        prefixes: dict[str, str] | None = None
         for index, (name, value) in enumerate(self.value.items(), 1):
             prefix = ""
             if name == XML_ID:
@@ -187,7 +203,10 @@ class TreeElement(Element):
                 if uri == XML_NAMESPACE:
                     prefix = "xml"
                 else:
-                    prefix = next((p for p, u in self.value.nsmap.items() if u == uri and p), "")
+                    if prefixes is None:
+                        # Made once: an element may have thousands of attributes and of prefixes.
+                        prefixes = {u: p for p, u in reversed(self.value.nsmap.items()) if p}
+                    prefix = prefixes.get(uri, "")
             node = Attribute(name, value, prefix)
             node.parent = self
             node.index = index
@@ -226,27 +245,24 @@ def named_descendants(
     lxml looks for them; only they, their ancestors and the siblings of those are wrapped. ``step`` is told
     of each.
     """
-    if isinstance(node, TreeDocument):
-        top = node.root
-        found = [] if top is None else list(top.iter(name))
-    else:
-        top = node.value
-        found = [element for element in top.iter(name) if element is not top]
-    if not found:
+    whole = isinstance(node, TreeDocument)
+    top = node.root if isinstance(node, TreeDocument) else node.value
+    if top is None:
         return []
-    known: dict[Any, Any] = {}
-    if isinstance(node, TreeDocument):
-        known.update((child.value, child) for child in node.children if child.kind == "element")
-    else:
-        known[top] = node
-    nodes = []
-    for element in found:
-        step(1)
-        nodes.append(wrapper_of(element, known))
+    named = top.iter(name)
+    if not whole and top.tag == name:
+        next(named)
+    known: dict[Any, Any] = {} if whole else {top: node}
+    nodes: list[TreeElement] = []
+    while some := list(islice(named, WRAPPED_AT_ONCE)):
+        step(len(some))
+        if not known:
+            known.update((child.value, child) for child in node.children if child.kind == "element")
+        nodes += [wrapper_of(element, known, step) for element in some]
     return nodes
 
 
-def wrapper_of(element: Any, known: dict[Any, Any]) -> Any:
+def wrapper_of(element: Any, known: dict[Any, Any], step: Callable[[int], object]) -> Any:
     """Return the wrapper of an element; ``known`` holds those of some elements, the topmost among them."""
     chain = []
     while element not in known:
@@ -254,7 +270,9 @@ def wrapper_of(element: Any, known: dict[Any, Any]) -> Any:
         element = element.getparent()
     wrapper = known[element]
     for below in reversed(chain):
-        known.update((child.value, child) for child in wrapper.children if child.kind == "element")
+        children = wrapper.grown(step)
+        step(len(children) // 8)
+        known.update((child.value, child) for child in children if child.kind == "element")
         wrapper = known[below]
     return wrapper
 

@@ -356,3 +356,33 @@ def test_refusal_says_what_was_wanted_and_where():
 def test_unknown_name_is_a_syntax_error_not_a_budget():
     with pytest.raises(QuerySyntaxError):
         compile_query("nothing()")
+
+
+WIDE = {
+    "children": "/*/a = 'x'",
+    "all below": "count(/descendant::node()) = 0",
+    "one name below": "//a/b = 'x'",
+    "what follows": "/*/a[1]/following::a = 'x'",
+    "siblings": "/*/a[1]/following-sibling::a[last()] = 'x'",
+    "attributes": "/*/a/@n = 'x'",
+    "order": "(for $a in /*/* order by $a/@n descending return $a)[1] = 'x'",
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_wide_document_is_wrapped_within_the_budget_of_a_broker(name):
+    root = etree.fromstring("<r>" + "<a n='1'/>" * 100_000 + "</r>")
+    query = compile_query(WIDE[name], budget=BROKER_BUDGET)
+    seconds, result = cpu(lambda: query.matches(root), tries=2)
+    assert isinstance(result, (bool, QueryBudgetExceeded)), result
+    assert seconds < 0.5  # wrapping it all takes longer, and is no part of a step
+
+
+def test_element_with_many_prefixes_is_no_product_of_them_and_its_attributes():
+    many = range(3000)
+    names = " ".join(f"xmlns:p{n}='u{n}'" for n in many)
+    root = etree.fromstring(f"<r {names} {' '.join(f'p{n}:a={chr(39)}1{chr(39)}' for n in many)}/>")
+    query = compile_query("count(/r/@*)")
+    seconds, result = cpu(lambda: query.evaluate(root), tries=2)
+    assert result == [3000]
+    assert seconds < 1.5
