@@ -44,7 +44,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.OK: "Done. Also after Ctrl-C where that is the usual end: up, broker, agent, endless listen.",
     Exit.FAULT: "A fault of Clacks itself; --debug shows where.",
     Exit.USAGE: "The command line cannot be understood, or a file that it names cannot be read.",
-    Exit.SETTINGS: "A setting, a URL, a password, a file of rights or credentials, the event log is at fault.",
+    Exit.SETTINGS: "A setting, a URL, a password, a file of rights or the event log is at fault.",
     Exit.EVENT: "An event or a schema is at fault: malformed, unknown, invalid.",
     Exit.QUERY: "An XQuery is at fault; the message has code, line and column.",
     Exit.CONNECTION: "No connection to the broker, or it was lost, or what is there does not speak AMQP 1.0.",

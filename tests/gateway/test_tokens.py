@@ -46,6 +46,7 @@ def part(value: Any) -> str:
 @pytest.mark.parametrize(
     ("algorithm", "private", "public"),
     [("HS256", SECRET, SECRET), ("RS256", RSA_PRIVATE, RSA_PUBLIC), ("ES256", EC_PRIVATE, EC_PUBLIC)],
+    ids=["HS256", "RS256", "ES256"],  # keys are new in each process, and workers must agree on names
 )
 def test_what_is_made_is_read_again(algorithm: str, private: bytes, public: bytes) -> None:
     text = make_token(
@@ -112,6 +113,7 @@ def confused() -> str:
         "x" * 20_000,
         jwt.encode({}, SECRET, "HS256", headers={"crit": ["x"], "x": 1}),
     ],
+    ids=range(14),
 )
 def test_a_forged_token_is_refused(text: str) -> None:
     with pytest.raises(TokenRefused):
@@ -158,7 +160,9 @@ def test_a_limit_of_zero_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "key"), [("HS256", b"short"), ("none", SECRET), ("RS256", SECRET), ("HS512", SECRET)]
+    ("algorithm", "key"),
+    [("HS256", b"short"), ("none", SECRET), ("RS256", SECRET), ("HS512", SECRET)],
+    ids=range(4),
 )
 def test_a_key_that_is_none_is_refused(algorithm: str, key: bytes) -> None:
     with pytest.raises(SettingsError):
