@@ -41,6 +41,7 @@ def agent(
     from clacks.cli import serving
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
+    from clacks.cli.jobs import running_jobs
     from clacks.common.settings import Settings
 
     settings = Settings.load().changed(node=node, queue=queue, state_dir=state_dir, trust_users=trust_users)
@@ -48,9 +49,12 @@ def agent(
     registry = registry_of(settings, events)
 
     async def run() -> None:
+        bus = open_bus(bus_at, settings, registry)
+        serving_agent = Agent(bus, registry, settings)
         async with (
-            open_bus(bus_at, settings, registry) as bus,
-            Agent(bus, registry, settings) as serving_agent,
+            bus,
+            running_jobs(bus, serving_agent, registry, settings),
+            serving_agent,
             running_recorder(bus, serving_agent, registry, settings, asked=record, usual=False),
         ):
             stopped = serving.stop_event()

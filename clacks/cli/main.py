@@ -20,11 +20,13 @@ from clacks.cli.title import hide_passwords
 __all__ = ["COMMANDS", "Commands", "app", "main"]
 
 COMMANDS: dict[str, str] = {
-    "up": "Start everything on this machine: a broker, an agent and a gateway.",
+    "up": "Start broker, agent and gateway on this machine.",
     "broker": "Start the embedded broker alone.",
     "agent": "Start an agent that connects to a broker.",
-    "gateway": "Start a gateway: browsers and the clients of other systems on a bus.",
-    "client": "Start a managed client: it announces itself and serves its commands.",
+    "gateway": "Start a gateway for browsers and the clients of others.",
+    "client": "Start a managed client that serves its commands.",
+    "source": "Start a source: collectd, puppet, asterisk, host, jobs.",
+    "install-service": "Install systemd units for services of Clacks.",
     "listen": "Show events as they come.",
     "send": "Send one event.",
     "call": "Call a command of an agent.",
@@ -35,7 +37,7 @@ COMMANDS: dict[str, str] = {
     "users": "See, add and remove users and their API keys.",
     "token": "Make a token for the gateway.",
     "query": "Evaluate an XQuery on a file.",
-    "doctor": "Check the installation and the connection, and say what to do.",
+    "doctor": "Check installation and connection, and say what to do.",
 }
 """Every command; the module of the same name in this folder has it as ``app``."""
 
@@ -55,7 +57,7 @@ class Commands(TyperGroup):
             return None
         if self._only_names:
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
-        module = importlib.import_module(f"clacks.cli.{cmd_name}")
+        module = importlib.import_module(f"clacks.cli.{cmd_name.replace('-', '_')}")
         module.app.rich_markup_mode = self.rich_markup_mode
         command = typer.main.get_command(module.app)
         command.name = cmd_name

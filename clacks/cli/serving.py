@@ -91,7 +91,7 @@ def guests(given: Iterable[str], settings: Settings, password_file: Path | None)
             loopback=is_loopback(settings.host),
         )
         found = _with_guest(found, name, secret, known)
-    if not found.roles and not read_credentials(settings).users:
+    if not found.credentials.users and not read_credentials(settings).users:
         signs = string.ascii_letters + string.digits
         secret = "".join(secrets.choice(signs) for _ in range(16))
         found = _with_guest(found, "admin", secret, {})
