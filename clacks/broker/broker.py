@@ -68,7 +68,7 @@ class Broker:
         limits: Bounds for every peer.
         metrics: Counts ``messages_received``, ``messages_delivered``, ``messages_dropped{reason}``,
             ``events_received{type}``, ``events_routed{type}`` (one for each subscription that an event is
-            for), ``route_seconds`` (histogram: CPU and waiting between a transfer and its last copy),
+            for), ``events_unheard{type}`` (it was for none), ``route_seconds`` (histogram: CPU and waiting between a transfer and its last copy),
             ``filter_errors``, those of `FilterIndex`, ``links_refused{reason}``, ``connections``,
             ``connections_total``.
         domain: The domain whose events, commands and clients live here.
@@ -423,6 +423,8 @@ class Broker:
         received, routed = self._by_kind.get(subject) or self._counters(subject)
         received.value += 1
         routed.value += offered
+        if not offered:
+            self.metrics.count("events_unheard", type=subject)
         self._route_seconds.observe(self._timer() - began)
 
     def _counters(self, kind: str) -> tuple[Counter, Counter]:

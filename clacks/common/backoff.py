@@ -38,19 +38,31 @@ class Backoff:
         """Note a connection at ``now`` (seconds on a clock that never goes back)."""
         self._up_since = now
 
-    def failed(self, now: float, random: Callable[[], float], *, at_least: float = 0.0) -> float:
+    def failed(
+        self,
+        now: float,
+        random: Callable[[], float],
+        *,
+        at_least: float = 0.0,
+        at_most: float | None = None,
+    ) -> float:
         """Note a failed attempt or a lost connection; return the seconds to wait.
 
         Args:
             now: Seconds on the same clock.
             random: Gives numbers from 0 to below 1.
             at_least: Wait this long at least, before jitter: for what will hardly get better by itself.
+            at_most: Wait no longer, before jitter: for a failure that cost nobody anything, because nobody
+                was there. Pauses that reach it do not grow: who comes back is asked as often as before.
         """
         if self._up_since is not None and now - self._up_since >= self.settled:
             self.attempts = 0
         self._up_since = None
         # The power is bounded, or a night without a broker would end in an OverflowError.
         pause = min(self.limit, self.first * self.factor ** min(self.attempts, 64))
-        self.attempts += 1
+        if at_most is not None and pause >= at_most:
+            pause = at_most
+        else:
+            self.attempts += 1
         pause = min(max(pause, at_least), max(self.limit, at_least))
         return pause * (0.5 + random() / 2)

@@ -35,6 +35,9 @@ __all__ = ["BusClient", "ConnectionOwner", "Connector", "LocalConnector", "TcpCo
 log = logging.getLogger(__name__)
 
 _SLOW: Final = 60.0  # seconds before a refused login is tried again: passwords do not change by the second
+_ABSENT: Final = 0.8
+"""Seconds at most between two tries while nobody listens, before jitter. A refused connection costs next to
+nothing, and whoever waits for a broker wants to be back within a second after it."""
 _GOODBYE: Final = 2.0  # seconds that the broker has to answer our close
 
 
@@ -116,7 +119,7 @@ class BusClient:
             except ConnectionFailed as error:
                 if not patient or isinstance(error.__cause__, ssl.SSLError):
                     raise
-                await self._pause(str(error))
+                await self._pause(str(error), at_most=_ABSENT if _nobody_there(error) else None)
         self._keeper = asyncio.create_task(self._keep(), name=f"bus connection to {self._connector.where}")
 
     async def close(self) -> None:
@@ -168,10 +171,10 @@ class BusClient:
             log.info("connection lost at=%s reason=%s", self._connector.where, reason)
             self._wire = None
             _free(wire)
-            at_least = 0.0
+            at_least, at_most = 0.0, None
             while True:
-                await self._pause(reason, at_least)
-                at_least = 0.0
+                await self._pause(reason, at_least, at_most)
+                at_least, at_most = 0.0, None
                 try:
                     await self._attempt()
                     break
@@ -180,11 +183,12 @@ class BusClient:
                     at_least = 0.0 if error.temporary else _SLOW
                 except (ClacksError, OSError) as error:  # a certificate file that is being renewed, too
                     reason = str(error)
+                    at_most = _ABSENT if _nobody_there(error) else None
                 log.debug("connecting failed at=%s reason=%s", self._connector.where, reason)
 
-    async def _pause(self, reason: str, at_least: float = 0.0) -> None:
+    async def _pause(self, reason: str, at_least: float = 0.0, at_most: float | None = None) -> None:
         now = asyncio.get_running_loop().time()
-        pause = self._backoff.failed(now, self._random, at_least=at_least)
+        pause = self._backoff.failed(now, self._random, at_least=at_least, at_most=at_most)
         self._owner.on_retry(reason, pause)
         await asyncio.sleep(pause)
 
@@ -199,7 +203,10 @@ class BusClient:
             async with asyncio.timeout(self._limits.login_timeout):
                 await self._open(reached, opened)
         except (BusError, TimeoutError) as error:
-            raise self._explained(error, bool(reached), where) from error
+            explained = self._explained(error, bool(reached), where)
+            if explained is error:
+                raise  # its cause says what happened; "from" itself would hide it
+            raise explained from error
         finally:
             self._opening = None
         wire = reached[0]
@@ -273,6 +280,11 @@ def _never_opened(event: Closed) -> BusError:
     if event.condition in ("amqp:unauthorized-access", "amqp:not-allowed"):
         return LoginRefused(f"the broker does not let us in: {words}")
     return ConnectionFailed(f"the broker did not open the connection: {words}")
+
+
+def _nobody_there(error: BaseException) -> bool:
+    """Tell whether the machine answered that nobody listens on that port."""
+    return isinstance(error.__cause__, ConnectionRefusedError)
 
 
 async def _gone(wire: Wire) -> None:

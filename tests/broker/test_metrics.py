@@ -20,6 +20,16 @@ def test_events_are_counted_by_type_as_they_come_and_as_they_are_wanted():
     assert metrics.histogram("route_seconds").count == 3
 
 
+def test_an_event_that_nobody_asked_for_is_counted():
+    world = World()
+    admin, one = world.peer(), world.peer("joe")
+    one.receiver("org.clacks.event", query=SEVEN)
+    sender = admin.sender("org.clacks.event.PhoneStatus")
+    for caller in "67":
+        admin.event(sender, caller)
+    assert world.broker.metrics.value("events_unheard", type="PhoneStatus") == 1
+
+
 def test_a_refused_event_is_not_counted_as_received_by_type():
     world = World()
     admin = world.peer()

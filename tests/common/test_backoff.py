@@ -53,3 +53,9 @@ def test_what_hardly_gets_better_by_itself_waits_longer() -> None:
 def test_a_thousand_failures_do_not_overflow() -> None:
     backoff = Backoff()
     assert max(backoff.failed(0.0, highest) for _ in range(5000)) == 30.0
+
+
+def test_while_nobody_is_there_pauses_stay_short_and_do_not_make_later_ones_longer() -> None:
+    backoff = Backoff(first=0.25, limit=30.0)
+    assert [backoff.failed(0.0, highest, at_most=0.8) for _ in range(5)] == [0.25, 0.5, 0.8, 0.8, 0.8]
+    assert backoff.failed(0.0, highest) == 1.0

@@ -21,6 +21,7 @@ class Relay:
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
+        delay, rate: Seconds more for every piece, and bytes a second at most; 0 means none.
         down: Bytes that came from the broker and went on to the clients.
         connections: How many there are now.
         accepted: How many there ever were.
@@ -35,6 +36,8 @@ class Relay:
         self._heard = asyncio.Event()
         self._heard.set()
         self._open = True
+        self.delay = 0.0
+        self.rate = 0
         self.port = 0
         self.down = 0
         self.accepted = 0
@@ -70,6 +73,12 @@ class Relay:
     def redirect(self, upstream: int) -> None:
         """Lead new connections to another port, as a load balancer does when a broker is gone."""
         self._upstream = (self._upstream[0], upstream)
+
+    def half_close(self) -> None:
+        """Tell the broker that the clients have no more to say, and the other way leave open."""
+        for ends in self._sockets.values():
+            if len(ends) > 1:
+                ends[1].write_eof()
 
     def mute(self) -> None:
         """Let nothing through from the clients to the broker; the other way stays open."""
@@ -115,6 +124,8 @@ class Relay:
                 self.down += len(data)
             if not data:
                 raise ConnectionResetError
+            if self.delay or self.rate:
+                await asyncio.sleep(self.delay + (len(data) / self.rate if self.rate else 0.0))
             writer.write(data)
             await writer.drain()
 

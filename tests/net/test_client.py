@@ -355,6 +355,17 @@ async def test_pauses_grow_while_nobody_is_there() -> None:
 
 
 @scenario
+async def test_who_waits_for_a_broker_that_is_away_asks_at_least_once_a_second() -> None:
+    async with house() as h:
+        this, owner = client(h.url(), random_number=lambda: 1.0, backoff=Backoff(first=0.01, factor=100.0))
+        await this.start()
+        await h.stop()
+        await until(lambda: len(owner.retries) >= 3)
+        await this.close()
+        assert [pause for _, pause in owner.retries[:3]] == [0.01, 0.8, 0.8]
+
+
+@scenario
 async def test_a_refused_login_is_tried_again_slowly_once_it_has_worked() -> None:
     async with house() as h:
         this, owner = client(h.url(), random_number=lambda: 1.0)
@@ -389,6 +400,17 @@ async def test_a_patient_client_does_not_wait_for_a_wrong_password_to_become_rig
     async with house() as h:
         this, _ = client(h.url(password="wrong"))
         with pytest.raises(LoginRefused):
+            await this.start(patient=True)
+
+
+@scenario
+async def test_a_patient_client_does_not_wait_for_an_unknown_authority_to_become_known(
+    tmp_path: Path,
+) -> None:
+    async with tls_house(Authority(tmp_path), "localhost") as h:
+        assert h.server is not None
+        this, _ = client(f"amqps://admin:secret@localhost:{h.server.ports['amqps']}")
+        with pytest.raises(ConnectionFailed, match="authority"):
             await this.start(patient=True)
 
 

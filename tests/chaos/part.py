@@ -1,0 +1,293 @@
+"""The processes of a case: broker, agent that records, publisher, consumer.
+
+    python -m tests.chaos.part ROLE ARGUMENTS_AS_JSON
+
+Broker and agent are put together by the functions that ``clacks broker`` and ``clacks agent`` call. Each
+says ``{"ready": ...}`` in a line of JSON, and answers each line that it reads with its metrics. What
+publishers and consumers did is in their journals: one ``write`` per line, so that a SIGKILL takes nothing
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clacks.bus import Bus, Gap, Subscription
+from clacks.common.errors import BusError, CommandError
+from clacks.common.event import Event, EventMaker
+from clacks.common.limits import DEFAULT_LIMITS, Limits
+from clacks.common.metrics import Metrics
+from clacks.common.schema import SchemaRegistry
+
+__all__ = ["Ear", "Journal", "Mouth", "flat", "limits_of"]
+
+
+def flat(metrics: Metrics) -> dict[str, int]:
+    """Return all counts under one text each, as a line of JSON can carry them."""
+    return {
+        name + (str(dict(labels)) if labels else ""): value
+        for (name, labels), value in metrics.snapshot().items()
+    }
+
+
+def limits_of(changes: Mapping[str, Any] | None) -> Limits:
+    """Return the usual limits with some changed."""
+    from dataclasses import replace
+
+    return replace(DEFAULT_LIMITS, **(changes or {}))
+
+
+class Journal:
+    """Lines of words: in memory, and in a file if there is a path."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self.lines: list[tuple[str, ...]] = []
+        self._file = None
+        if path is not None:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, *words: str) -> None:
+        """Write a line."""
+        if self._file is None:
+            self.lines.append(words)
+        else:
+            os.write(self._file, (" ".join(words) + "\n").encode())
+
+    @staticmethod
+    def read(path: Path) -> list[tuple[str, ...]]:
+        """Return what a process wrote, up to the last whole line."""
+        if not path.exists():
+            return []
+        return [tuple(line.split(" ")) for line in path.read_text().split("\n")[:-1]]
+
+
+class Mouth:
+    """Publishes numbered events at a steady rate and writes down which, and when.
+
+    Journal: ``sent NAME TIME``, ``refused NAME`` (publish said False), ``stored NAME LOGID``.
+    """
+
+    def __init__(
+        self, bus: Bus, registry: SchemaRegistry, prefix: str = "e", journal: str | None = None
+    ) -> None:
+        self.bus = bus
+        self.journal = Journal(journal)
+        self._maker = EventMaker(registry)
+        self._registry = registry
+        self._prefix = prefix
+        self._number = 0
+        self._over = False
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def event(self) -> tuple[str, Event]:
+        """Make the next one."""
+        self._number += 1
+        name = f"{self._prefix}{self._number}"
+        made = self._maker.event("PhoneStatus", CallerId=name, ReceiverId="1", Status="busy")
+        return name, self._registry.event(made)
+
+    async def say(self, name: str, event: Event, *, stored: bool) -> None:
+        """Publish one."""
+        self.journal.note("stored-sent" if stored else "sent", name, repr(time.time()))
+        if stored:
+            try:
+                self.journal.note("stored", name, await self.bus.publish(event, stored=True))
+            except (BusError, CommandError):
+                self.journal.note("unanswered", name)
+        elif not await self.bus.publish(event):
+            self.journal.note("refused", name)
+
+    async def talk(self, rate: float, seconds: float | None = None, *, stored_every: int = 0) -> None:
+        """Publish until the time is over or `stop`; each ``stored_every``-th with ``stored=True``."""
+        loop = asyncio.get_running_loop()
+        start, count = loop.time(), 0
+        while not self._over and (seconds is None or loop.time() - start < seconds):
+            due = int((loop.time() - start) * rate) + 1 if rate else count + 50
+            # Who was stopped does not catch up with what it would have said: that would be a flood.
+            if due - count > max(50.0, rate):
+                start, count, due = loop.time(), 0, 1
+            for _ in range(due - count):
+                count += 1
+                name, event = self.event()
+                if stored_every and count % stored_every == 0:
+                    task = asyncio.ensure_future(self.say(name, event, stored=True))
+                    self._pending.add(task)
+                    task.add_done_callback(self._pending.discard)
+                else:
+                    await self.say(name, event, stored=False)
+            await asyncio.sleep(0.002 if rate else 0)
+        if self._pending:
+            await asyncio.wait(self._pending)
+
+    def stop(self) -> None:
+        """Say no more."""
+        self._over = True
+
+
+class Ear:
+    """Reads a subscription and writes down what it got.
+
+    Journal: ``got NAME TIME LOGID``, ``gap START END`` in seconds since 1970.
+    """
+
+    def __init__(self, events: Subscription, journal: str | None = None, pause: float = 0.0) -> None:
+        self.events = events
+        self.journal = Journal(journal)
+        self.pause = pause
+        self.gaps: list[Gap] = []
+        self.task = asyncio.ensure_future(self._listen())
+        events.on_gap(self._gap)
+
+    def _gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+        self.journal.note("gap", repr(gap.start.timestamp()), repr(gap.end.timestamp()))
+
+    async def _listen(self) -> None:
+        async for received in self.events.messages():
+            name = received.event.root[0][0].text or ""
+            self.journal.note(
+                "got", name, repr(time.time()), str(received.properties.get("clacks_log_id", ""))
+            )
+            if self.pause:
+                await asyncio.sleep(self.pause)
+
+
+# -- the roles
+
+
+def _say(**words: Any) -> None:
+    print(json.dumps(words), flush=True)
+
+
+async def _answering(metrics: Metrics, mouth: Mouth | None = None) -> None:
+    """Answer each line with the metrics, until there are no more lines."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        words = json.loads(line)
+        if words.get("stop") and mouth is not None:
+            mouth.stop()
+        _say(
+            metrics=flat(metrics),
+            rss=_rss(),
+            fds=len(os.listdir("/proc/self/fd")),
+            cpu=time.process_time(),
+        )
+
+
+def _rss() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    from clacks.common.settings import Settings
+
+    state = Path(options["state_dir"])
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = options.get("log")
+    settings = Settings().changed(
+        host=options.get("host", "127.0.0.1"),
+        port=options.get("port", 0),
+        tls_port=0,
+        state_dir=state,
+        node=options.get("node"),
+        limits=limits_of(options.get("limits")),
+        certificate=Path(options["certificate"]) if "certificate" in options else None,
+    )
+    if log is not None:
+        from dataclasses import replace
+
+        settings = settings.changed(log=replace(settings.log, **log))
+    return settings
+
+
+async def _broker(options: dict[str, Any]) -> None:
+    from clacks.cli import serving
+
+    if "files" in options:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"], options["files"]))
+    settings = _settings(options)
+    registry = SchemaRegistry(plugins=False)
+    registry.load()
+    users = serving.guests(options.get("users", ("admin:secret",)), settings, None)
+    async with serving.running_broker(settings, registry, users) as server:
+        gc.freeze()
+        _say(ready=True, ports=dict(server.ports))
+        await _answering(server.broker.metrics)
+
+
+async def _agent(options: dict[str, Any]) -> None:
+    from clacks.agent.service import Agent
+    from clacks.cli.recording import running_recorder
+
+    settings = _settings(options)
+    registry = SchemaRegistry(plugins=False)
+    registry.load()
+    bus = Bus(options["url"], registry=registry, limits=settings.limits)
+    await bus.start(patient=True)
+    try:
+        agent = Agent(bus, registry, settings)
+        async with agent, running_recorder(bus, agent, registry, settings, asked=True, usual=True):
+            _say(ready=True)
+            await _answering(bus.metrics)
+    finally:
+        await bus.close()
+
+
+async def _publisher(options: dict[str, Any]) -> None:
+    registry = SchemaRegistry(plugins=False)
+    registry.load()
+    bus = Bus(options["url"], registry=registry)
+    await bus.start(patient=True)
+    try:
+        mouth = Mouth(bus, registry, options["prefix"], options["journal"])
+        gc.freeze()
+        _say(ready=True)
+        talking = asyncio.ensure_future(
+            mouth.talk(options["rate"], options.get("seconds"), stored_every=options.get("stored_every", 0))
+        )
+        with contextlib.suppress(asyncio.CancelledError):
+            await _answering(bus.metrics, mouth)
+        mouth.stop()
+        await talking
+    finally:
+        await bus.close()
+
+
+async def _consumer(options: dict[str, Any]) -> None:
+    registry = SchemaRegistry(plugins=False)
+    registry.load()
+    bus = Bus(options["url"], registry=registry, limits=limits_of(options.get("limits")))
+    await bus.start(patient=True)
+    try:
+        events = await bus.subscribe(
+            options.get("xquery", "."), kinds=["PhoneStatus"], since=options.get("since")
+        )
+        ear = Ear(events, options["journal"], options.get("pause", 0.0))
+        gc.freeze()
+        _say(ready=True)
+        await _answering(bus.metrics)
+        ear.task.cancel()
+    finally:
+        await bus.close()
+
+
+def main() -> None:
+    roles = {"broker": _broker, "agent": _agent, "publisher": _publisher, "consumer": _consumer}
+    asyncio.run(roles[sys.argv[1]](json.loads(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
