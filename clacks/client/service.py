@@ -92,6 +92,7 @@ class Client:
         self._life = lifecycle if lifecycle is not None else Lifecycle()
         self._read_devices = devices
         self._watch = watch
+        self._notify = NotifyCommand(lambda: self._users or (), show) if own.notify else None
         self._devices: tuple[NetworkDevice, ...] = ()
         self._users: tuple[str, ...] | None = None
         self._properties = {INSTANCE_PROPERTY: secrets.token_hex(8)}
@@ -99,12 +100,13 @@ class Client:
         self._tasks: list[asyncio.Task[None]] = []
         self._service: Service | None = None
         self._polls: Subscription | None = None
+        self._notes: Subscription | None = None
         self._end_states: Callable[[], None] | None = None
         self._announced = asyncio.Event()
         self._publishing = asyncio.Lock()
         self.commands.register(BasicCommands(lambda: self.commands.commands, lambda: self._users or ()))
-        if own.notify:
-            self.commands.register(NotifyCommand(lambda: self._users or (), show))
+        if self._notify is not None:
+            self.commands.register(self._notify)
 
     async def start(self) -> None:
         """Serve, and announce; return when the announcement has left.
@@ -134,11 +136,18 @@ class Client:
             self._polls = None
             raise
         self._end_states = self._bus.on_state(self._state_changed)
+        if self._notify is not None:
+            try:
+                self._notes = await self._bus.subscribe(kinds=["Notification"])
+            except LinkRefused as error:
+                _log.warning("events of type Notification are not shown here: %s", error)
         self._tasks = [
             asyncio.create_task(self._live()),
             asyncio.create_task(self._hear(self._polls)),
             asyncio.create_task(self._look_at_devices()),
         ]
+        if self._notes is not None and self._notify is not None:
+            self._tasks.append(asyncio.create_task(self._show_notes(self._notes, self._notify)))
         if self._watch is not None or own.sessions != "none":
             self._tasks.append(asyncio.create_task(self._watch_sessions()))
         _log.info("client announced id=%s name=%s", self.id, self.name)
@@ -154,9 +163,10 @@ class Client:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        polls, self._polls = self._polls, None
-        if polls is not None:
-            await polls.close()
+        for subscription in (self._polls, self._notes):
+            if subscription is not None:
+                await subscription.close()
+        self._polls = self._notes = None
         service, self._service = self._service, None
         if service is not None:
             await service.close()
@@ -250,6 +260,26 @@ class Client:
             clients = received.properties.get(CLIENTS_PROPERTY)
             self._life.polled(_now(), clients if isinstance(clients, int) else 0)
             self._woken.set()
+
+    async def _show_notes(self, notes: Subscription, notify: NotifyCommand) -> None:
+        """Show events of type Notification to the users that they are for, if these are logged on here."""
+        async for event in notes:
+            told = event.to_dict()
+            timeout = told.get("Timeout")
+            try:
+                shown = await asyncio.to_thread(
+                    notify.notify,
+                    told["Target"],
+                    told.get("Title") or "",
+                    told["Body"],
+                    told.get("Icon") or "",
+                    -1 if timeout is None else timeout,
+                )
+            except CommandError as error:
+                _log.warning("a Notification was not shown reason=%s", error)
+                continue
+            if shown:
+                _log.info("a Notification was shown n=%d", len(shown))
 
     def _state_changed(self, change: StateChange) -> None:
         if change.state is BusState.CONNECTED:

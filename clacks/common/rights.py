@@ -63,7 +63,7 @@ BUILTIN_ROLES: Mapping[str, Role] = {
     # The id that it may announce is its own: a role for that stands beside this one.
     "client": Role(
         publish=("ClientAnnounce", "ClientLeave", "ClientPing", "ClientSignature", "UserSession"),
-        read=("ClientPoll",),
+        read=("ClientPoll", "Notification"),
         commands=("getSessionUser",),
     ),
     "publisher": Role(

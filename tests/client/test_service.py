@@ -176,6 +176,26 @@ async def test_users_are_told_at_each_change_and_after_a_poll(home: House, agent
 
 
 @house
+async def test_a_notification_is_shown_to_whom_it_is_for(home: House, agent: Bus) -> None:
+    users, shown = Users(), asyncio.Queue[tuple[Any, ...]]()
+    loop = asyncio.get_running_loop()
+
+    def show(*words: Any) -> bool:
+        loop.call_soon_threadsafe(shown.put_nowait, words)
+        return True
+
+    async with home.bus("desk") as bus, home.client(bus, watch=users, show=show):
+        users.say("jane")
+        await home.until(lambda: "UserSession" in home.kinds)
+        for target, timeout in (("bob", None), ("jane", 500), ("*", None), ("jane", -7)):
+            content = {"Target": target, "Title": "Hello", "Body": f"to {target}", "Timeout": timeout}
+            await agent.publish(SCHEMAS.from_dict("Notification", content))
+        async with asyncio.timeout(20):
+            assert await shown.get() == ("jane", "Hello", "to jane", "", 500)
+            assert await shown.get() == ("jane", "Hello", "to *", "", -1)
+
+
+@house
 async def test_the_id_stays_when_the_client_starts_again(home: House, agent: Bus) -> None:
     ids = []
     for _ in range(2):
