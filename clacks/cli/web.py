@@ -27,6 +27,7 @@ from clacks.gateway.service import Gateway, Options
 from clacks.gateway.tables import KINDS, PATHS
 from clacks.gateway.tokens import TokenKey
 from clacks.net.certificates import ensure_local_certificates
+from clacks.net.keys import RegisteredKeys
 from clacks.net.tls import CertificateWatch, server_context
 from clacks.net.web import WebListener
 
@@ -139,6 +140,20 @@ class _Certificates:
             _log.error("certificate not renewed: %s", error)
 
 
+def _signer(settings: Settings) -> Callable[[str, bytes], str | None] | None:
+    """Return what checks logins by key, if the option ``auth_ssl`` names a folder with public keys.
+
+    Raises:
+        SettingsError: If there is no such folder.
+    """
+    folder = settings.web.options.get("auth_ssl")
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise SettingsError("web.options.auth_ssl", f"{folder}: no such folder of public keys")
+    return RegisteredKeys(Path(folder)).signer
+
+
 def gateway_url(gateway: Gateway) -> str | None:
     """Return where others reach a gateway: the URL of its first listener for HTTP, TLS before open ones.
 
@@ -188,6 +203,7 @@ async def running_gateway(
         no_auth=no_auth,
         token_key=made if secret else token_key(settings),
         dialect_options=settings.web.options,
+        signer=_signer(settings),
     )
     gateway = Gateway(
         bus,

@@ -47,11 +47,15 @@ __all__ = [
     "Failure",
     "Form",
     "GetKey",
+    "Join",
     "Key",
+    "Leave",
     "LoggedIn",
     "Login",
     "Logout",
     "MakeToken",
+    "Member",
+    "Members",
     "Outcome",
     "Password",
     "Publish",
@@ -67,6 +71,7 @@ __all__ = [
     "Since",
     "Subscribe",
     "Subscribed",
+    "Tell",
     "Token",
     "TopicDraft",
     "Unsubscribe",
@@ -389,8 +394,47 @@ class Wake:
     seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Meet the other connections of this gateway that joined the same room, until it ends or `Leave`.
+
+    Outcome `Members` now, and again each time somebody comes, goes or changes. Who is in already changes its
+    name and role.
+
+    Attributes:
+        name: How the others name this connection; unique in the room, the last one counts.
+        role: What it is, for the others.
+        news: Makes an event of who is there; the gateway publishes it in its own name at each change.
+    """
+
+    token: Hashable
+    room: str
+    name: str
+    role: str
+    news: Callable[[tuple[Member, ...]], EventDraft] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave a room."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send one message to another connection of a room; nothing happens if nobody has that name."""
+
+    room: str
+    name: str
+    text: str
+
+
 Effect: TypeAlias = (
     Send
+    | Join
+    | Leave
+    | Tell
     | Close
     | Login
     | Logout
@@ -496,4 +540,19 @@ class Key:
     value: str | None = None
 
 
-Outcome: TypeAlias = Failed | LoggedIn | Subscribed | Published | Result | Recalled | Key
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A connection in a room."""
+
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who is in a room, in the order in which they came."""
+
+    members: tuple[Member, ...] = ()
+
+
+Outcome: TypeAlias = Members | Failed | LoggedIn | Subscribed | Published | Result | Recalled | Key

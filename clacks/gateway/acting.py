@@ -65,6 +65,7 @@ from clacks.gateway.fanout import Fanout
 from clacks.gateway.history import History
 from clacks.gateway.logins import Doorkeeper, Exchange
 from clacks.gateway.rates import Rates
+from clacks.gateway.rooms import Rooms
 from clacks.store.api import KeyValue
 from clacks.store.ids import IdClock
 
@@ -89,6 +90,7 @@ class House:
     history: History | None = None
     keys: KeyValue | None = None
     rates: Rates = field(default_factory=Rates)
+    rooms: Rooms = field(default_factory=Rooms)
     backlog: Callable[[], int] = lambda: 0
     latest: OrderedDict[str, tuple[str, float]] = field(default_factory=OrderedDict)
     """Of topics: the id of the last message published here, and when."""

@@ -16,9 +16,12 @@ from clacks.dialects.actions import (
     Effect,
     Failed,
     Failure,
+    Join,
+    Leave,
     LoggedIn,
     Login,
     Logout,
+    Members,
     Outcome,
     Recalled,
     Result,
@@ -27,6 +30,7 @@ from clacks.dialects.actions import (
     Since,
     Subscribe,
     Subscribed,
+    Tell,
     Unsubscribe,
     Wake,
 )
@@ -134,6 +138,7 @@ class Connection:
 
     def _end(self) -> None:
         self._over = True
+        self._house.rooms.leave_all(self)
         for subscriber in self._subscribers.values():
             self._house.fanout.remove(subscriber)
         self._subscribers.clear()
@@ -143,6 +148,17 @@ class Connection:
             wake.cancel()
         if self._expiry is not None:
             self._expiry.cancel()
+
+    # -- what others of a room want
+
+    def met(self, token: Hashable, members: Members) -> None:
+        """Tell the session who is there."""
+        self._beside(self._in_turn(lambda: self._session.answer(token, members)))
+
+    def told(self, text: str) -> None:
+        """Send what another connection says."""
+        if not self._over:
+            self._link.send(text.encode("utf-8", "replace"))
 
     # -- effects
 
@@ -164,6 +180,12 @@ class Connection:
                     await self._call(effect)
                 case Wake():
                     self._wake(effect)
+                case Join():
+                    self._house.rooms.join(effect, self)
+                case Leave():
+                    self._house.rooms.leave(effect.room, self)
+                case Tell():
+                    self._house.rooms.tell(effect.room, effect.name, effect.text)
                 case Logout():
                     self._become(self._house.access(NOBODY))
                     self.token = None

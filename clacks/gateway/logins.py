@@ -34,6 +34,7 @@ from clacks.dialects.actions import (
     Result,
     ScramStep,
     SessionToken,
+    SignedChallenge,
     Token,
 )
 from clacks.gateway.tokens import TokenKey, TokenRefused, read_token
@@ -83,6 +84,7 @@ class Doorkeeper:
         metrics: Where to count.
         most_tokens: Tokens kept for sessions.
         topics_required: Whether a token without topic filters is refused.
+        signer: Gives the user with whose registered key a text was signed, or None; runs in a thread.
     """
 
     def __init__(
@@ -96,8 +98,10 @@ class Doorkeeper:
         throttle: LoginThrottle | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        signer: Callable[[str, bytes], str | None] | None = None,
     ) -> None:
         self.tokens = tokens
+        self._signer = signer
         self._credentials = credentials
         self._rights = rights
         self._metrics = metrics
@@ -135,6 +139,8 @@ class Doorkeeper:
                 found = self._token(credentials, address)
             case SessionToken():
                 found = self._session_token(credentials, address)
+            case SignedChallenge():
+                found = await self._signed(credentials, address)
             case ScramStep():
                 return self._scram(credentials, address, exchange)
         if isinstance(found, Identity):
@@ -185,6 +191,16 @@ class Doorkeeper:
         if user is None or (shown.user is not None and shown.user != user):
             return self._refused(address, who, "wrong API key")
         return Identity(user, origin=user, method="api key")
+
+    async def _signed(self, shown: SignedChallenge, address: str) -> Identity | Failed:
+        if wait := self._wait(address, ""):
+            return wait
+        user = None
+        if self._signer is not None:
+            user = await asyncio.to_thread(self._signer, shown.challenge, shown.signature)
+        if user is None or user not in self._rights().users:
+            return self._refused(address, user or "", "no registered key signed this")
+        return Identity(user, origin=user, method="key")
 
     def _token(self, shown: Token, address: str) -> Identity | Failed:
         if self.tokens is None:

@@ -29,6 +29,7 @@ from clacks.common.schema import SchemaRegistry
 from clacks.dialects.access import GUEST, METRICS, NOBODY, Access, Identity
 from clacks.dialects.actions import (
     Credentials,
+    EventDraft,
     Failed,
     Failure,
     LoggedIn,
@@ -82,6 +83,7 @@ class Options:
         token_key: What tokens are checked with, or None.
         names: Names of this gateway for sessions (``Knowledge.hostname``); the host name if empty.
         dialect_options: Settings for dialects.
+        signer: Tells whose registered key signed a text; None if nobody logs in by keys.
         number: Number of this gateway for message ids, 0 to 1023; a random one if None.
     """
 
@@ -94,6 +96,7 @@ class Options:
     token_key: TokenKey | None = field(default=None, repr=False)
     hostname: str = ""
     dialect_options: Mapping[str, object] = field(default_factory=dict)
+    signer: Callable[[str, bytes], str | None] | None = None
     number: int | None = None
 
 
@@ -149,6 +152,7 @@ class Gateway:
         self._subscription: Subscription | None = None
         self._reading: asyncio.Task[None] | None = None
         self._last_id = ""
+        self._news: set[asyncio.Task[bool]] = set()
         self._knowledge = Knowledge(
             registry,
             options.hostname or platform.node() or "localhost",
@@ -177,6 +181,7 @@ class Gateway:
             self._options.token_key,
             self.metrics,
             most_tokens=self._limits.web_tokens,
+            signer=self._options.signer,
         )
         door.start()
         self._door = door
@@ -201,6 +206,7 @@ class Gateway:
             backlog=lambda: subscription.waiting,
             on_token_end=self._token_ended,
         )
+        house.rooms.publish = self._publish_news
         if self._event_log is not None:
             house.history = History(
                 self._event_log, self._registry, self._limits.web_replay, _now_ms, house.last_of
@@ -463,6 +469,18 @@ class Gateway:
             replace(request, method=method), Hand(self._house, access, request.hello.address)
         )
         return self._streaming(answer, access) if isinstance(answer, EventStream) else answer
+
+    def _publish_news(self, draft: EventDraft) -> None:
+        """Publish an event in the gateway's own name."""
+        event = self._registry.from_json(draft.kind, draft.fields)
+        task = asyncio.ensure_future(self._bus.publish(event))
+        self._news.add(task)
+        task.add_done_callback(self._news_sent)
+
+    def _news_sent(self, task: asyncio.Task[bool]) -> None:
+        self._news.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.warning("news of the gateway not published: %s", error)
 
     def _health(self, method: str) -> Response:
         if method not in ("GET", "HEAD"):

@@ -7,7 +7,7 @@ from typing import Final
 
 from clacks.dialects.eventhub import EVENTHUB
 from clacks.dialects.session import Dialect
-from clacks.dialects.sysadm import SYSADM
+from clacks.dialects.sysadm import SYSADM, SYSADM_BRIDGE
 from clacks.dialects.truenas import TRUENAS, TRUENAS_RPC
 
 __all__ = ["KINDS", "PATHS"]
@@ -25,6 +25,6 @@ KINDS: Final[Mapping[str, Mapping[str, Dialect]]] = {
     "eventhub": {"/": EVENTHUB},
     "truenas": {"/websocket": TRUENAS, "/api/": TRUENAS_RPC},
     "sysadm": {"/": SYSADM},
-    "sysadm-bridge": {"/": SYSADM},
+    "sysadm-bridge": {"/": SYSADM_BRIDGE},
 }
 """On listeners of a dialect's own."""

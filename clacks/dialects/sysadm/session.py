@@ -95,7 +95,7 @@ class SysAdmSession:
     Args:
         hello: The connection.
         knowledge: What all sessions share. Of its options count ``error_code`` (``text``, or ``number`` as
-            the guide has it) and ``auth_ssl`` (whether who signs a challenge is let in; off unless true).
+            the guide has it) and ``auth_ssl`` (the folder of public keys: off unless there is one).
         role: What ``rpc/identify`` answers.
         challenge: Makes the text that ``auth_ssl`` has signed.
     """
@@ -117,6 +117,11 @@ class SysAdmSession:
         self._number = 0
         self._make_challenge = challenge
         self._challenge: tuple[str, int] | None = None  # the text, and until when it is good (ms)
+
+    @property
+    def access(self) -> Access | None:
+        """Who is logged in, or None."""
+        return self._access
 
     # -- what the gateway calls
 
@@ -188,7 +193,7 @@ class SysAdmSession:
                 yield Login(("token", request, text), SessionToken(text))
             case (("auth" | "auth_token"), _):
                 yield self._problem(request.id, BAD_REQUEST)
-            case "auth_ssl", args if self._knowledge.options.get("auth_ssl") is True:
+            case "auth_ssl", args if self._knowledge.options.get("auth_ssl"):
                 yield from self._authenticate_by_key(request, args)
             case _:
                 # Unknown ways to log in are no ways in.
@@ -229,7 +234,6 @@ class SysAdmSession:
         else:
             self._token = text
             yield Send(reply(request, [text, TOKEN_SECONDS]))
-        yield from self.logged_in(outcome.access)
 
     def _token_made(self, request: Request, outcome: Outcome) -> Iterable[Effect]:
         if isinstance(outcome, Result) and isinstance(outcome.value, str):
@@ -240,10 +244,6 @@ class SysAdmSession:
         yield Logout()
         yield Wake(_LOGIN_TIMER, LOGIN_SECONDS)
         yield self._problem(request.id, UNAUTHORIZED)
-
-    def logged_in(self, access: Access) -> Iterable[Effect]:
-        """Do what follows a login."""
-        return ()
 
     def _forget_login(self) -> None:
         self._access = None
