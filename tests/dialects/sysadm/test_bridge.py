@@ -21,7 +21,7 @@ from clacks.dialects.actions import (
     Tell,
 )
 from clacks.dialects.session import Hello, Knowledge
-from clacks.dialects.sysadm.bridge import IDENTIFY_ID, BridgeSession
+from clacks.dialects.sysadm.bridge import BridgeSession
 from clacks.gateway.rooms import Rooms
 
 from .client import NOW, REGISTRY, Client
