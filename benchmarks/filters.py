@@ -175,8 +175,9 @@ def ranges(count: int = 10_000) -> Figures:
     chance = random.Random(3)
     for number in (count // 10, count):
         lines = [f"/f:Event/f:NodeStatus/f:Load > {at / number}" for at in range(number)]
-        rows = [(0.0, None), *((share / number, share) for share in (10, 100, number // 10, number))]
-        _ranges("thresholds", indexed(lines), number, [value for value, _ in rows], figures)
+        shares = dict.fromkeys((0, 10, 100, number // 10, number))
+        values = [share / number for share in shares]
+        _ranges("thresholds", indexed(lines), number, values, figures)
     for width in (0.0, 0.001, 0.1):
         bands = []
         for _ in range(count):
