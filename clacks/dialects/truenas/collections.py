@@ -25,6 +25,7 @@ __all__ = [
     "CollectionForm",
     "collection_name",
     "collections_of",
+    "job_fields",
     "member_names",
     "safe_value",
     "shown_fields",
@@ -145,7 +146,8 @@ _JOB: Final[Mapping[str, str]] = {
 }
 
 
-def _job(fields: Mapping[str, Any]) -> dict[str, Any]:
+def job_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job as clients know it, from the fields of a JobStatus event."""
     progress = fields.get("Progress") or {}
     percent = progress.get("Percent")
     owner = fields.get("Owner")
@@ -202,7 +204,7 @@ def _number(value: Any) -> Any:
 
 
 _SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
-    "JobStatus": _job,
+    "JobStatus": job_fields,
     "RealtimeReport": _realtime,
 }
 

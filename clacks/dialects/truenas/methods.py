@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from clacks.dialects.actions import Effect, EventDraft, Failed, Outcome, Publish
 from clacks.dialects.session import Dialect, Hello, Knowledge
-from clacks.dialects.truenas.collections import collections_of
+from clacks.dialects.truenas.collections import collections_of, job_fields
 from clacks.dialects.truenas.logins import AUTH_METHODS
 from clacks.dialects.truenas.problems import Problem, invalid, no_event, problem_of
 from clacks.dialects.truenas.session import MESSAGE_SIZE, MethodTable, TrueNasSession, Words
@@ -62,16 +62,12 @@ def _get_jobs(session: TrueNasSession, call: Method) -> Iterable[Effect]:
             case _:
                 return session.refuse(call, invalid(("filters", 'only [name, "=", value] is understood')))
 
-    def shown(jobs: Any) -> Any:
-        if not isinstance(jobs, list):
-            return []
-        return [
-            job
-            for job in jobs
-            if isinstance(job, Mapping) and all(job.get(name) == value for name, value in wanted)
-        ]
+    def shown(found: Any) -> Any:
+        events = found.get("jobs") if isinstance(found, Mapping) else None
+        jobs = [job_fields(fields) for fields in events or () if isinstance(fields, Mapping)]
+        return [job for job in jobs if all(job.get(name) == value for name, value in wanted)]
 
-    return session.command(call, "getJobs", [], shown)
+    return session.command(call, "getJobs", [], shown, missing=[])
 
 
 def _job_abort(session: TrueNasSession, call: Method) -> Iterable[Effect]:

@@ -237,15 +237,25 @@ class TrueNasSession:
         return [Send(self.wire.unknown(call.id, problem))]
 
     def command(
-        self, call: Method, method: str, params: list[Any], shown: Callable[[Any], Any] = lambda value: value
+        self,
+        call: Method,
+        method: str,
+        params: list[Any],
+        shown: Callable[[Any], Any] = lambda value: value,
+        missing: Any = None,
     ) -> list[Effect]:
-        """Call a command of an agent and answer with what it returns, as ``shown`` makes of it."""
+        """Call a command of an agent and answer with what it returns, as ``shown`` makes of it.
+
+        ``missing``, if it is not None, is the answer where no agent has that command.
+        """
 
         def answered(session: TrueNasSession, outcome: Outcome) -> Iterable[Effect]:
             session._calls -= 1
             if isinstance(outcome, Result):
                 return session.reply(call, shown(outcome.value))
             assert isinstance(outcome, Failed)
+            if outcome.why is Failure.UNKNOWN and missing is not None:
+                return session.reply(call, missing)
             return session.refuse(call, problem_of(outcome))
 
         self._calls += 1

@@ -483,8 +483,11 @@ def test_json_of_strangers_in_an_event_does_not_lose_it():
 
 def test_jobs_are_listed_and_aborted():
     client = Legacy("ann")
-    client.results["getJobs"] = Result([{"id": 1, "state": "RUNNING"}, {"id": 2, "state": "SUCCESS"}])
-    assert client.call("core.get_jobs", [["id", "=", 2]]) == [{"id": 2, "state": "SUCCESS"}]
+    done = {**JOB, "Id": 2, "State": "SUCCESS"}
+    assert client.call("core.get_jobs") == [], "no agent here runs jobs"
+    client.results["getJobs"] = Result({"jobs": [JOB, done], "offered": {}})
+    (job,) = client.call("core.get_jobs", [["id", "=", 2]])
+    assert (job["id"], job["state"], job["arguments"]) == (2, "SUCCESS", ["vol1", "START"])
     assert len(client.call("core.get_jobs")) == 2
     assert client.call("core.get_jobs", [["id", ">", 2]])["error"] == 22
     client.results["abortJob"] = Result(True)
