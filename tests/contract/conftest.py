@@ -12,7 +12,7 @@ from scripts.brokers.java import JavaBroker
 from scripts.brokers.products import PRODUCTS
 from scripts.brokers.rabbitmq import RabbitMQ
 from tests.contract.brokers import FACTS, RIGHTS, USERS, ContractBroker, Embedded, Site, Standing
-from tests.contract.table import Cell, Results, table
+from tests.contract.table import BROKERS, Cell, Results, table
 
 LIMIT = 180.0
 """Seconds that a test may take before it counts as stuck."""
@@ -69,7 +69,10 @@ def pytest_terminal_summary(
         return
     for broker, why in sorted(results.left_out.items()):
         terminalreporter.line(f"{broker}: {why}")
-    if page := config.getoption("--table"):
+    page = config.getoption("--table")
+    if page and (set(BROKERS) - results.left_out.keys()) - {broker for _, broker in results.outcomes}:
+        terminalreporter.line(f"not written, because not all brokers were seen: {page}")
+    elif page:
         Path(page).write_text(table(results), "utf-8")
         terminalreporter.line(f"written: {page}")
 

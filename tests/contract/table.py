@@ -103,9 +103,10 @@ class Results:
 
     def note(self, nodeid: str, outcome: str, properties: Iterable[tuple[str, object]], why: str) -> None:
         """Take the outcome of one test on one broker; a failure is not forgotten."""
-        function, _, parameters = nodeid.rpartition("::")[2].partition("[")
+        # Behind the bracket xdist writes the group of the test.
+        function, _, parameters = nodeid.rpartition("::")[2].rpartition("]")[0].partition("[")
         # Behind the broker may stand other parameters of the test; before it, too.
-        broker = next((name for name in BROKERS if _holds(parameters.rstrip("]"), name)), None)
+        broker = next((name for name in BROKERS if _holds(parameters, name)), None)
         if broker is None:
             return
         key = (function, broker)
