@@ -20,6 +20,7 @@ from clacks.amqp.termini import (
     answer_source,
     answer_target,
     open_properties,
+    read_open,
     read_source,
     read_target,
     refuse_termini,
@@ -88,6 +89,7 @@ class BrokerConnection:
         self.ended = ""
         self.closing = False
         self.room = _ROOM
+        self._container = ""
         self._sasl = sasl
         self._blocked: dict[Pumped, None] = {}
         self._held: dict[Receiver | Sender, _Held] = {}
@@ -111,7 +113,7 @@ class BrokerConnection:
     @property
     def who(self) -> tuple[str, str]:
         """Login and container id: the same again when the peer reconnects."""
-        return self.user, self.engine.connection.remote_container or ""
+        return self.user, self._container
 
     # -- for the driver
 
@@ -161,6 +163,7 @@ class BrokerConnection:
         The driver closes the socket if the peer does not answer soon: see `closing`.
         """
         self.closing = True
+        self._give_up_waiting()
         for link in self._held:
             link.context = _GONE
         self._release_all()
@@ -170,6 +173,7 @@ class BrokerConnection:
         """Note that the socket is gone; whatever the links used goes to others. The object is done."""
         self.broker.now = now
         self._end("lost")
+        self._give_up_waiting()
         self._release_all()
         self.broker.closed(self)
         self.engine.free()
@@ -226,7 +230,11 @@ class BrokerConnection:
         open_properties(connection, self.broker.domain)
         connection.open()
         try:
+            _, _, self._container = read_open(connection)
             self.broker.opened(self)
+        except ProtocolError as error:
+            self.close("amqp:decode-error", str(error))
+            return
         except Refused as refused:
             self.broker.metrics.count("connections_refused")
             self.close(refused.condition, refused.description)
@@ -306,6 +314,13 @@ class BrokerConnection:
         for link in list(self._held):
             self._release(link)
         self._blocked.clear()
+
+    def _give_up_waiting(self) -> None:
+        """Count what waits for a consumer that did not say good-bye: it wanted that."""
+        for link in self._held:
+            reader = link.context
+            if isinstance(reader, Subscription) and reader.waiting.items:
+                self.broker.drop("consumer gone", self.user, reader.address, len(reader.waiting.items))
 
     def _release_failed(self) -> None:
         """Give up what those links used that the engine had to close."""

@@ -62,6 +62,22 @@ def test_what_waits_for_credit_comes_in_order_when_credit_comes():
     assert reader.bodies == [b"0", b"1", b"2", b"3", b"4"]
 
 
+def test_what_waits_for_a_consumer_that_is_lost_is_counted():
+    world = World()
+    publisher, lost, polite = world.peer(), world.peer(), world.peer()
+    lost.receiver("weather.x", window=0)
+    link = polite.receiver("weather.x", window=0)
+    sender = publisher.sender("weather.x")
+    for number in range(5):
+        publisher.send(sender, Message(body=b"%d" % number))
+    polite.close(link)
+    world.run()
+    assert world.dropped("consumer gone") == 0
+    lost.lose()
+    world.run()
+    assert world.dropped("consumer gone") == 5
+
+
 def test_a_consumer_without_credit_loses_its_oldest_and_nobody_else_waits():
     world = World(Limits(queue_events=10))
     publisher, slow, fast = world.peer(), world.peer(), world.peer()

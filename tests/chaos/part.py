@@ -1,6 +1,6 @@
 """The processes of a case: broker, agent that records, publisher, consumer.
 
-    python -m tests.chaos.part ROLE ARGUMENTS_AS_JSON
+    python tests/chaos/part.py ROLE ARGUMENTS_AS_JSON
 
 Broker and agent are put together by the functions that ``clacks broker`` and ``clacks agent`` call. Each
 says ``{"ready": ...}`` in a line of JSON, and answers each line that it reads with its metrics. What
@@ -221,7 +221,7 @@ async def _broker(options: dict[str, Any]) -> None:
     settings = _settings(options)
     registry = SchemaRegistry(plugins=False)
     registry.load()
-    users = serving.guests(options.get("users", ("admin:secret",)), settings, None)
+    users = serving.guests(options.get("users", ["admin:secret"]), settings, None)
     async with serving.running_broker(settings, registry, users) as server:
         gc.freeze()
         _say(ready=True, ports=dict(server.ports))

@@ -21,9 +21,23 @@ from tests.agent.fleet import free_port
 from tests.chaos.ledger import Ledger, Sent, dropped_of
 from tests.chaos.part import Ear, Journal, Mouth, flat, limits_of
 
-__all__ = ["PATIENCE", "Part", "Town", "account", "got_of", "quiet", "sent_of", "settled", "town", "until"]
+__all__ = [
+    "PATIENCE",
+    "REGISTRY",
+    "Part",
+    "Town",
+    "account",
+    "got_of",
+    "quiet",
+    "sent_of",
+    "settled",
+    "town",
+    "until",
+]
 
 REGISTRY = SchemaRegistry(plugins=False)
+PART = str(Path(__file__).with_name("part.py"))
+"""By its file: some package installs a module ``tests`` of its own."""
 PATIENCE = 60.0
 """Seconds: generous, never the thing that is tested."""
 
@@ -40,7 +54,7 @@ class Part:
 
     def __init__(self, role: str, before: tuple[str, ...] = (), **options: Any) -> None:
         self.role = role
-        self._command = [*before, sys.executable, "-m", "tests.chaos.part", role, json.dumps(options)]
+        self._command = [*before, sys.executable, PART, role, json.dumps(options)]
         self.process: asyncio.subprocess.Process
         self.hello: dict[str, Any] = {}
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("CLACKS_")}
@@ -100,6 +114,7 @@ class Town:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.folder = folder
         self.port = free_port()
+        self.host = "127.0.0.1"
         self.options = {"port": self.port, "state_dir": str(folder / "state"), **options}
         self.broker = Part("broker", **self.options)
         self._stack = contextlib.AsyncExitStack()
@@ -112,7 +127,7 @@ class Town:
 
     def url(self, port: int | None = None, user: str = "admin:secret") -> str:
         """Return the URL of the bus; through a relay if ``port`` says so."""
-        return f"amqp://{user}@127.0.0.1:{port or self.port}/org.clacks"
+        return f"amqp://{user}@{self.host}:{port or self.port}/org.clacks"
 
     async def part(self, role: str, **options: Any) -> Part:
         """Start another process."""

@@ -1,0 +1,271 @@
+"""What networks do to the connections: cut, stall, slow down, half-close, answer and say nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clacks.bus import Bus, BusState
+from clacks.common.errors import ConnectionFailed
+from tests.chaos.ledger import Ledger
+from tests.chaos.scenes import BOTH, Scale, Scene, limited, scene
+from tests.chaos.town import REGISTRY, Part, limits_of, town, until
+from tests.net.authorities import Authority
+from tests.net.relay import Relay
+
+Book = Callable[[Ledger], Ledger]
+
+
+async def _again(s: Scene, began: float, case: str, book: Book, scale: Scale) -> Ledger:
+    """Wait until the consumer hears again, and close the account."""
+    await until(lambda: s.ear.gaps)
+    again = time.time()
+    before = len(s.ear.journal.lines)
+    await asyncio.sleep(scale.calm)
+    await until(lambda: len(s.ear.journal.lines) > before)
+    ledger = book(await s.ledger(case, faults=[(began, again)]))
+    ledger.check_window()
+    return ledger
+
+
+@BOTH
+@limited
+async def test_a_connection_of_a_consumer_that_is_cut_is_made_again(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    async with (
+        town(tmp_path) as this,
+        Relay(this.port) as relay,
+        scene(this, scale, consumer_port=relay.port) as s,
+    ):
+        began = time.time()
+        relay.cut()
+        await _again(s, began, "cut between consumer and broker", book, scale)
+
+
+@BOTH
+@limited
+async def test_while_the_network_is_away_the_broker_lets_go_of_nothing_but_that_consumer(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    """The consumer that is cut off misses what is said meanwhile: more than a window, and it knows from when
+    to when. The other one misses nothing."""
+    async with town(tmp_path) as this, Relay(this.port) as relay, scene(this, scale) as s:
+        far = await this.bus(relay.port)
+        ear = await this.ear(far)
+        await until(lambda: len(ear.journal.lines) > 10)
+        began = time.time()
+        relay.shut()
+        await until(lambda: far.state is BusState.RECONNECTING)
+        await asyncio.sleep(scale.fault)
+        relay.let_in()
+        await until(lambda: ear.gaps)
+        again = time.time()
+        before = len(ear.journal.lines)
+        await until(lambda: len(ear.journal.lines) > before)
+        ledger = book(await s.ledger("network away from another consumer"))
+        ledger.check_all_accounted()
+        heard = {line[1] for line in ear.journal.lines if line[0] == "got"}
+        first = next(line[1] for line in ear.journal.lines if line[0] == "got")
+        sent = ledger.sent[[one.name for one in ledger.sent].index(first) :]
+        missed = [one for one in sent if one.name not in heard]
+        assert missed
+        assert all(began - 1.0 <= one.at <= again for one in missed)
+        gap = ear.gaps[0]
+        assert gap.start.timestamp() <= began + 1.0
+        assert gap.end.timestamp() >= max(one.at for one in missed) - 0.5
+
+
+@BOTH
+@limited
+async def test_a_half_closed_connection_counts_as_lost(scale: Scale, tmp_path: Path, book: Book) -> None:
+    async with (
+        town(tmp_path) as this,
+        Relay(this.port) as relay,
+        scene(this, scale, consumer_port=relay.port) as s,
+    ):
+        began = time.time()
+        relay.half_close()
+        await _again(s, began, "half-close of the consumer's connection", book, scale)
+
+
+@BOTH
+@limited
+async def test_delay_throttle_and_stall_lose_nothing_in_silence(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    """A thin line fills the consumer's queue in the broker, which drops the oldest and says so."""
+    limits = {} if scale.long else {"queue_events": 100}
+    async with (
+        town(tmp_path, limits=limits) as this,
+        Relay(this.port) as relay,
+        scene(this, scale, consumer_port=relay.port, rate=max(scale.rate, 1500)) as s,
+    ):
+        relay.delay = 0.02
+        await asyncio.sleep(scale.calm)
+        relay.delay, relay.rate = 0.0, 100_000
+        await asyncio.sleep(scale.fault)
+        relay.rate = 0
+        relay.hold()
+        await asyncio.sleep(scale.fault)
+        relay.release()
+        ledger = await s.ledger("delay 20 ms, 100 kB/s, stall")
+        assert not s.ear.gaps, "the connection held"
+    book(ledger).check_all_accounted()
+    assert ledger.drops
+
+
+@BOTH
+@limited
+async def test_a_stalled_line_is_given_up_after_the_idle_time_and_made_again(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    """Nobody says that it is gone: only the silence does."""
+    limits = {"idle_timeout": 5.0 if scale.long else 1.0}
+    async with (
+        town(tmp_path, limits=limits) as this,
+        Relay(this.port) as relay,
+        scene(this, scale, consumer_port=relay.port, limits=limits) as s,
+    ):
+        began = time.time()
+        relay.hold()
+        await until(lambda: s.listener.state is BusState.RECONNECTING)
+        found = time.time() - began
+        relay.release()
+        ledger = await _again(s, began, f"stalled until the idle time ({found:.1f} s)", book, scale)
+        assert s.ear.gaps[0].start.timestamp() <= began + 1.0, "from when the broker was last heard"
+        assert ledger.doubled == 0
+
+
+@BOTH
+@limited
+async def test_a_port_that_answers_and_never_speaks_is_given_up_and_tried_again(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    limits = {"login_timeout": 5.0 if scale.long else 0.4}
+    silent = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    try:
+        async with town(tmp_path) as this, Relay(this.port) as relay:
+            with pytest.raises(ConnectionFailed, match="nothing comes"):
+                await Bus(this.url(port), registry=REGISTRY, limits=limits_of(limits)).start()
+            async with scene(this, scale, consumer_port=relay.port, limits=limits) as s:
+                began = time.time()
+                relay.redirect(port)
+                relay.cut()
+                accepted = relay.accepted
+                await until(lambda: relay.accepted >= accepted + 2)
+                relay.redirect(this.port)
+                await _again(s, began, "port answers and never speaks", book, scale)
+    finally:
+        silent.close()
+
+
+@BOTH
+@limited
+async def test_a_certificate_that_was_replaced_is_taken_if_its_authority_is_known(
+    scale: Scale, tmp_path: Path, book: Book
+) -> None:
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    ours.mkdir()
+    other.mkdir()
+    good, wrong = Authority(ours), Authority(other)
+    first, second = good.issue("127.0.0.1", file="first"), good.issue("127.0.0.1", file="second")
+    foreign = wrong.issue("127.0.0.1")
+    async with town(tmp_path, certificate=str(first)) as this:
+        tls = this.broker.hello["ports"]["amqps"]
+        async with Relay(tls) as relay:
+            url = this.url(relay.port).replace("amqp://", "amqps://")
+            async with Bus(url, registry=REGISTRY, ca=str(good.file)) as far:
+                ear = await this.ear(far)
+                async with scene(this, scale) as s:
+                    await until(lambda: ear.journal.lines)
+                    cases = ((second, True), (foreign, False), (first, True))
+                    for certificate, welcome in cases if scale.long else cases[:2]:
+                        gaps, accepted = len(ear.gaps), relay.accepted
+                        await this.broker.kill()
+                        await this.up(certificate=str(certificate))
+                        relay.redirect(this.broker.hello["ports"]["amqps"])
+                        if welcome:
+                            await until(lambda gaps=gaps: len(ear.gaps) > gaps)
+                            before = len(ear.journal.lines)
+                            await until(lambda before=before: len(ear.journal.lines) > before)
+                        else:
+                            await until(lambda accepted=accepted: relay.accepted > accepted + 1)
+                            assert far.state is BusState.RECONNECTING, "no event to who cannot show who it is"
+                    await s.silence()
+                    names = [line[1] for line in ear.journal.lines if line[0] == "got"]
+                    assert len(names) == len(set(names))
+                    assert len(ear.gaps) == (2 if scale.long else 1)
+
+
+# -- network namespaces: packets vanish, nobody says anything
+
+
+@pytest.fixture
+def island() -> Iterator[tuple[str, str]]:
+    """A network namespace with one wire to us; its name and its address."""
+    name = f"clacks{os.getpid() % 100000}"
+    number = os.getpid() % 250 + 1
+    here, there = f"10.213.{number}.1", f"10.213.{number}.2"
+    commands = (
+        f"ip netns add {name}",
+        f"ip link add {name} type veth peer name eth0 netns {name}",
+        f"ip addr add {here}/30 dev {name}",
+        f"ip link set {name} up",
+        f"ip -n {name} addr add {there}/30 dev eth0",
+        f"ip -n {name} link set eth0 up",
+        f"ip -n {name} link set lo up",
+    )
+    try:
+        for command in commands:
+            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: {command}: {done.stderr.strip()}")
+        yield name, there
+    finally:
+        for command in (f"ip link del {name}", f"ip netns del {name}"):
+            with contextlib.suppress(OSError):
+                subprocess.run(command.split(), capture_output=True, check=False)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and iproute2"
+)
+@BOTH
+@limited
+async def test_a_wire_that_is_pulled_is_noticed_and_plugged_in_again(
+    scale: Scale, tmp_path: Path, book: Book, island: tuple[str, str]
+) -> None:
+    name, address = island
+    limits = {"idle_timeout": 5.0 if scale.long else 1.0, "login_timeout": 2.0}
+    async with town(tmp_path) as here:
+        # The broker of this town stays idle; the one that counts lives on the island.
+        await here.broker.kill()
+        before = ("ip", "netns", "exec", name)
+        here.broker = Part(
+            "broker",
+            before,
+            **{**here.options, "host": address, "limits": limits, "users": ["admin"]},
+        )
+        await here.broker.start(CLACKS_PASSWORD="secret")
+        here.host = address
+        async with scene(here, scale, limits=limits) as s:
+            began = time.time()
+            subprocess.run(["ip", "link", "set", name, "down"], check=True)
+            await until(lambda: s.listener.state is BusState.RECONNECTING)
+            found = time.time() - began
+            await asyncio.sleep(scale.fault)
+            subprocess.run(["ip", "link", "set", name, "up"], check=True)
+            ledger = await _again(
+                s, began, f"wire pulled (namespace), noticed after {found:.1f} s", book, scale
+            )
+            assert ledger.gaps[0]
