@@ -24,6 +24,7 @@ from clacks.common.limits import Limits
 from clacks.common.rights import BUILTIN_ROLES
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
+from clacks.dialects.truenas import events_page as events_of_truenas
 from clacks.xquery import BROKER_BUDGET, DEFAULT, QueryBudget, Resolvers, compile_query, functions_unsupported
 from clacks.xquery.axes import AXES
 from clacks.xquery.library import PREFIXES, builtins
@@ -42,6 +43,7 @@ def write_all(folder: Path) -> None:
         "errors.md": errors_page(),
         "brokers.md": brokers_page(),
         "xquery.md": xquery_page(),
+        "truenas-events.md": events_of_truenas(SchemaRegistry(plugins=False)),
     }
     for name, text in pages.items():
         path = folder / name

@@ -17,14 +17,14 @@ from clacks.cli.files import write_private
 from clacks.common.address import is_loopback
 from clacks.common.credentials import Credentials
 from clacks.common.errors import ConnectionFailed, SettingsError
+from clacks.common.measured import Measured
 from clacks.common.rights import Rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
-from clacks.dialects.http import http_routes
 from clacks.gateway.guard import Guard
 from clacks.gateway.listeners import DEFAULT_LISTENER, WEB_KINDS, Listen, parse_listen
 from clacks.gateway.service import Gateway, Options
-from clacks.gateway.tables import KINDS, PATHS
+from clacks.gateway.tables import KIND_ROUTES, KINDS, PATHS, routes
 from clacks.gateway.tokens import TokenKey
 from clacks.net.certificates import ensure_local_certificates
 from clacks.net.keys import RegisteredKeys
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clacks.store import Store
 
 __all__ = [
+    "Certificates",
     "WatchedRights",
     "broker_listeners",
     "make_token_key",
@@ -113,7 +114,7 @@ def make_token_key(settings: Settings) -> TokenKey:
     return found
 
 
-class _Certificates:
+class Certificates:
     """The certificate of all listeners with TLS, looked at again now and then."""
 
     def __init__(self, settings: Settings) -> None:
@@ -182,23 +183,26 @@ async def running_gateway(
     store: Store | None = None,
     no_auth: bool = False,
     busy_is_fine: bool = False,
+    measured: Measured | None = None,
 ) -> AsyncIterator[Gateway | None]:
     """Run a gateway on a started bus.
 
     Args:
         busy_is_fine: Whether it is only a warning that the default port is taken; then there is none.
+        measured: What else of this process ``/metrics`` shows.
 
     Raises:
         ConnectionFailed: If a port cannot be had.
         SettingsError: If a key or certificate cannot be used.
     """
-    certificates = _Certificates(settings) if any(one.tls for one in listeners) else None
+    certificates = Certificates(settings) if any(one.tls for one in listeners) else None
     secret = settings.web.token_algorithm == "HS256"  # noqa: S105 - a name
     made = make_token_key(settings) if secret else None
     options = Options(
         paths=PATHS,
         kinds=KINDS,
-        routes=http_routes,
+        routes=routes,
+        kind_routes=KIND_ROUTES,
         guard=Guard.of(settings.web.hosts, settings.web.origins),
         no_auth=no_auth,
         token_key=made if secret else token_key(settings),
@@ -225,6 +229,7 @@ async def running_gateway(
         log=None if store is None else store.log,
         keys=None if store is None else store.values,
         metrics=bus.metrics,
+        measured=measured,
     )
     try:
         await gateway.start()

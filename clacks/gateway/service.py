@@ -22,7 +22,9 @@ from clacks.bus import Bus, Received, Subscription
 from clacks.bus.joining import LOG_ID
 from clacks.common.credentials import Credentials as Known
 from clacks.common.errors import BusError
+from clacks.common.exposition import exposed
 from clacks.common.limits import Limits
+from clacks.common.measured import Measured
 from clacks.common.metrics import Metrics
 from clacks.common.rights import BUILTIN_ROLES, Rights, Role
 from clacks.common.schema import SchemaRegistry
@@ -43,7 +45,6 @@ from clacks.dialects.exchange import EventStream, Request, Response, Route, Rout
 from clacks.dialects.session import Dialect, Hello, Knowledge, Refusal, Session
 from clacks.gateway.acting import Hand, House
 from clacks.gateway.connection import Connection, States
-from clacks.gateway.exposition import exposed
 from clacks.gateway.fanout import Fanout
 from clacks.gateway.guard import Guard
 from clacks.gateway.history import History
@@ -77,7 +78,8 @@ class Options:
     Attributes:
         paths: Dialects by path, on listeners of the kind ``http``.
         kinds: Dialects by path, for the other kinds of listeners.
-        routes: Plain HTTP, on listeners of the kind ``http``.
+        routes: Makes the table of plain HTTP, for listeners of the kind ``http``.
+        kind_routes: The same for the other kinds of listeners.
         guard: Which hosts and origins are ours.
         no_auth: Whoever comes is a guest; only for listeners on loopback.
         token_key: What tokens are checked with, or None.
@@ -90,7 +92,7 @@ class Options:
     paths: Mapping[str, Dialect] = field(default_factory=dict)
     kinds: Mapping[str, Mapping[str, Dialect]] = field(default_factory=dict)
     routes: Callable[[Knowledge], Routes] = lambda knowledge: {}
-    kind_routes: Mapping[str, Routes] = field(default_factory=dict)
+    kind_routes: Mapping[str, Callable[[Knowledge], Routes]] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
     no_auth: bool = False
     token_key: TokenKey | None = field(default=None, repr=False)
@@ -117,6 +119,7 @@ class Gateway:
     Attributes:
         server: The web server; its ``ports`` tell where it listens.
         metrics: What is counted.
+        measured: All that ``/metrics`` shows: this gateway and what else the process runs.
     """
 
     def __init__(
@@ -132,8 +135,11 @@ class Gateway:
         log: EventLog | None = None,
         keys: KeyValue | None = None,
         metrics: Metrics | None = None,
+        measured: Measured | None = None,
     ) -> None:
         self.metrics = Metrics() if metrics is None else metrics
+        self.measured = Measured() if measured is None else measured
+        self.measured.add("gateway", self.metrics)
         self.server = WebServer(tuple(listeners), self, limits, self.metrics)
         self._bus = bus
         self._registry = registry
@@ -162,6 +168,7 @@ class Gateway:
             options.dialect_options,
         )
         self._routes = options.routes(self._knowledge)
+        self._kind_routes = {kind: made(self._knowledge) for kind, made in options.kind_routes.items()}
 
     # -- life
 
@@ -456,7 +463,7 @@ class Gateway:
         return run
 
     async def _routed(self, kind: str, request: Request, access: Access) -> Answer:
-        routes = self._routes if kind in ("http", "https") else self._options.kind_routes.get(kind, {})
+        routes = self._routes if kind in ("http", "https") else self._kind_routes.get(kind, {})
         route = _route(routes, request.method, request.path)
         if route is None:
             allowed = [method for method, _ in _methods(routes, request.path)]
@@ -495,7 +502,7 @@ class Gateway:
             return _unauthorized("the right web.metrics is needed") if not access.user else _words(403, "no")
         if request.method not in ("GET", "HEAD"):
             return Response(405, b"", "text/plain", {"Allow": "GET, HEAD"})
-        body, content_type = exposed(self.metrics, request.headers.get("accept", ""))
+        body, content_type = exposed(self.measured.read(), request.headers.get("accept", ""))
         return Response(200, body, content_type)
 
 
