@@ -51,6 +51,8 @@ soak: setup ## what takes a quarter of an hour or more
 FUZZ_SECONDS ?= 600
 FUZZ ?=
 fuzz: setup ## bad input for everything that strangers reach; FUZZ_SECONDS for each, FUZZ names targets
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q 'atheris~=3.0' || \
+		echo "atheris cannot be had here: mutation without its coverage"
 	$(BIN)/python -m tests.fuzz $(FUZZ) --seconds $(FUZZ_SECONDS)
 
 audit: setup ## look the locked dependencies up among known vulnerabilities

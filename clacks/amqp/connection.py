@@ -21,7 +21,15 @@ from proton import Event as ProtonEvent
 
 from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, SaslLayer, Sender
 from clacks.amqp.profiles import Peer, Profile, choose_profile
-from clacks.amqp.termini import SELECTOR_FILTER_CODE, XQUERY_FILTER_CODE, Filter, read_source, read_target
+from clacks.amqp.termini import (
+    SELECTOR_FILTER_CODE,
+    XQUERY_FILTER_CODE,
+    Filter,
+    read_condition,
+    read_open,
+    read_source,
+    read_target,
+)
 from clacks.common.errors import ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 
@@ -421,31 +429,30 @@ class BusConnection:
     def on_endpoint(self, event: ProtonEvent) -> None:
         """Take one of the rarer events (the engine's call)."""
         react = _REACTIONS.get(event.type.name)
-        if react is not None:
+        if react is None:
+            return
+        try:
             react(self, event)
+        except ProtocolError as error:
+            self.engine.close("amqp:decode-error", "this cannot be read")
+            self._ended(_Input.LOST, "amqp:decode-error", f"the broker sent what nobody can read: {error}")
 
     # -- reactions
 
     def _remote_open(self, event: ProtonEvent) -> None:
         connection = event.connection
         assert isinstance(connection, Connection)
-        said = connection.remote_properties or {}
-        capabilities = connection.remote_offered_capabilities or ()
-        self.peer = Peer(
-            str(said.get("product", "")),
-            str(said.get("version", "")),
-            connection.remote_container or "",
-            frozenset(str(name) for name in capabilities),
-        )
+        said, capabilities, container = read_open(connection)
+        product, version = str(said.get("product", "")), str(said.get("version", ""))
+        self.peer = Peer(product, version, container, capabilities)
         self.profile = self._wanted_profile or choose_profile(self.peer)
         if self._step(_Input.REMOTE_OPEN) is ConnectionState.OPEN:
             self._was_open = True
             self._events.append(Opened(self.peer, self.profile))
 
     def _remote_close(self, event: ProtonEvent) -> None:
-        condition = self.engine.connection.remote_condition
         asked = self.state is ConnectionState.CLOSING
-        name, words = _said(condition)
+        name, words = read_condition(self.engine.connection)
         if not asked:
             self.engine.close()
             name = name or "amqp:connection:forced"
@@ -463,7 +470,7 @@ class BusConnection:
     def _session_close(self, event: ProtonEvent) -> None:
         session = event.session
         assert isinstance(session, Session)
-        name, words = _said(session.remote_condition)
+        name, words = read_condition(session)
         concerned = [link for link in self._links if link.link.session._impl == session._impl]
         if self._session is not None and session._impl == self._session._impl:
             self._session = None
@@ -492,7 +499,7 @@ class BusConnection:
         link = self._link_of(event)
         if link is None:
             return
-        name, words = _said(link.link.remote_condition)
+        name, words = read_condition(link.link)
         session = link.link.session if self._links[link].own_session else None
         self._gone(link, name, words or "the broker closed the link")
         if session is not None:

@@ -14,6 +14,7 @@ from proton import (
     DataException,
     Described,
     Link,
+    Session,
     Terminus,
     symbol,
     ulong,
@@ -31,6 +32,8 @@ __all__ = [
     "answer_source",
     "answer_target",
     "open_properties",
+    "read_condition",
+    "read_open",
     "read_source",
     "read_target",
     "refuse_termini",
@@ -82,12 +85,18 @@ class Asked:
     """The source is to be browsed: messages stay for others."""
 
 
+# Proton checks lengths and leaves the rest to its wrappers: a symbol beyond ASCII is a ValueError there,
+# a character beyond Unicode an OverflowError, a map as a key a TypeError, a thousand maps in each other a
+# RecursionError.
+_UNREADABLE = (DataException, RecursionError, OverflowError, ValueError, TypeError, KeyError)
+
+
 def _value(data: Data) -> Any:
     try:
         data.rewind()
         found = data.get_object() if data.next() is not None else None
         data.rewind()
-    except (DataException, RecursionError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"a terminus cannot be read: {error}") from error
     return found
 
@@ -221,6 +230,34 @@ def answer_target(link: Link, address: str | None, capabilities: Iterable[str] =
     _write(link.target, address, capabilities)
     link.source.copy(link.remote_source)
     link.snd_settle_mode = link.remote_snd_settle_mode
+
+
+def read_open(connection: Connection) -> tuple[Mapping[Any, Any], frozenset[str], str]:
+    """Return properties, offered capabilities and container id of the peer's open frame.
+
+    Raises:
+        ProtocolError: If one of them cannot be read.
+    """
+    try:
+        said: object = connection.remote_properties
+        capabilities: object = connection.remote_offered_capabilities
+        container = connection.remote_container or ""
+    except _UNREADABLE as error:
+        raise ProtocolError(f"the open frame cannot be read: {error}") from error
+    return said if isinstance(said, Mapping) else {}, _texts(capabilities), container
+
+
+def read_condition(endpoint: Connection | Session | Link) -> tuple[str, str]:
+    """Return the name and the words of the error with which the peer closes something; empty without one.
+
+    Raises:
+        ProtocolError: If it cannot be read.
+    """
+    try:
+        condition = endpoint.remote_condition
+    except _UNREADABLE as error:
+        raise ProtocolError(f"an error condition cannot be read: {error}") from error
+    return (str(condition.name), condition.description or "") if condition else ("", "")
 
 
 def open_properties(connection: Connection, domain: str) -> None:

@@ -12,10 +12,11 @@ from elementpath.datatypes import AnyAtomicType, Base64Binary, Date, DateTime
 from lxml import etree
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
+from clacks.common.xmltext import illegal_character
 from clacks.xquery.budget import BUDGET_CODE, DEFAULT, Meter, QueryBudget
 from clacks.xquery.context import Context, Execution, Resolvers
 from clacks.xquery.conversion import boolean_value, mismatch
-from clacks.xquery.errors import failure
+from clacks.xquery.errors import failure, syntax_failure
 from clacks.xquery.functions import FunctionItem
 from clacks.xquery.maps import XMap
 from clacks.xquery.modules import Module, link
@@ -124,6 +125,11 @@ class Compiler:
 
     def read(self, text: str, namespace: str | None, uri: str | None) -> Module:
         """Read one module."""
+        if (found := illegal_character(text)) is not None:
+            # A query consists of characters of XML (XQuery 3.1, A.2). One with others could name elements
+            # that no document can have, and libxml2 refuses to look for them.
+            at = next(n for n, sign in enumerate(text) if illegal_character(sign))
+            raise syntax_failure("XPST0003", f"{found} is no character of XML", text, at)
         module = Module(source=text)
         if namespace is not None:
             self.loaded[namespace, text] = module
