@@ -57,6 +57,7 @@ class Execution:
         resolvers: Doors to the outside.
         now: The current time of this run.
         timezone: The implicit timezone.
+        deep: Whether there is room for deep recursion.
         documents: Documents had through resolvers, by URI, so that the same URI is the same node.
     """
 
@@ -77,10 +78,14 @@ class Execution:
         self.documents: dict[str, Any] = {}
         self.caches: dict[object, Any] = {}
         self.root = root
+        self.deep = False
 
     def again(self) -> Execution:
-        """Return a new execution of the same query with the same inputs and a full budget."""
+        """Return a new execution of the same query with the same inputs and a full budget, for a thread with
+        room for deep recursion. The meter counts the time of the thread that asks.
+        """
         twin = Execution(Meter(self.meter.budget), self.resolvers, self.variables, self._now)
+        twin.deep = True
         return twin
 
     @property

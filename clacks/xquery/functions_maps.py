@@ -77,23 +77,29 @@ def map_get(ctx: Context, map_item: XMap, key: Any) -> Sequence[Any]:
 @function("map:find($input as item()*, $key as xs:anyAtomicType) as array(*)")
 def map_find(ctx: Context, value: Sequence[Any], key: Any) -> XArray:
     wanted = same_key(key)
-
-    def search(sequence: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        if type(sequence) is range:
-            return
-        for item in sequence:
-            if isinstance(item, XMap):
-                for own, (_, inner) in item.entries.items():
-                    ctx.execution.meter.step()
-                    if own == wanted:
-                        yield inner
-                    yield from search(inner)
-            elif isinstance(item, XArray):
-                for member in item.members:
-                    ctx.execution.meter.step()
-                    yield from search(member)
-
-    return XArray(search(value))
+    step = ctx.execution.meter.step
+    found: list[Sequence[Any]] = []
+    # Pairs of whether it is the value of the key, and a sequence; a stack, as maps and arrays may be deep.
+    stack: list[Iterator[tuple[bool, Sequence[Any]]]] = [iter([(False, value)])]
+    while stack:
+        for is_it, sequence in stack[-1]:
+            step()
+            if is_it:
+                found.append(sequence)
+            inner: list[tuple[bool, Sequence[Any]]] = []
+            if type(sequence) is not range:
+                for item in sequence:
+                    if isinstance(item, XMap):
+                        inner += [(own == wanted, pair[1]) for own, pair in item.entries.items()]
+                    elif isinstance(item, XArray):
+                        inner += [(False, member) for member in item.members]
+                step(len(sequence) + len(inner))
+            if inner:
+                stack.append(iter(inner))
+                break
+        else:
+            stack.pop()
+    return XArray(found)
 
 
 @function("map:put($map as map(*), $key as xs:anyAtomicType, $value as item()*) as map(*)")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain
 from math import isqrt
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -220,13 +221,16 @@ class XArray(FunctionItem):
         return self.members[position - 1]
 
     def flatten(self) -> Iterator[Any]:
-        """Iterate over all items, arrays inside taken apart too."""
-        for member in self.members:
-            for item in member:
+        """Iterate over all items, arrays inside taken apart too; without recursion, as they may be deep."""
+        stack = [chain.from_iterable(self.members)]
+        while stack:
+            for item in stack[-1]:
                 if isinstance(item, XArray):
-                    yield from item.flatten()
-                else:
-                    yield item
+                    stack.append(chain.from_iterable(item.members))
+                    break
+                yield item
+            else:
+                stack.pop()
 
     iter_flatten = flatten
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from clacks.common.xmltext import illegal_character
 from clacks.xquery.budget import BUDGET_CODE, DEFAULT, Meter, QueryBudget
 from clacks.xquery.context import Context, Execution, Resolvers
 from clacks.xquery.conversion import boolean_value, mismatch
+from clacks.xquery.depth import in_deep_thread
 from clacks.xquery.errors import failure, syntax_failure
 from clacks.xquery.functions import FunctionItem
 from clacks.xquery.maps import XMap
@@ -80,11 +80,6 @@ def to_python(item: Any) -> Any:
             if value is not None:
                 return value
     return item
-
-
-RECURSION_LIMIT = 20_000
-"""Python frames that 1,000 function levels need: ten or so each, expressions inside them included. Measured:
-40,000 frames of any of our loops fit the 8 MiB that threads have on Linux."""
 
 
 class Compiler:
@@ -300,11 +295,10 @@ class Query:
                 execution.meter.step(len(value))
             return finish(value)
         except RecursionError:
-            if sys.getrecursionlimit() < RECURSION_LIMIT:
-                # Only now, so that a process whose queries are shallow keeps its own limit.
-                sys.setrecursionlimit(RECURSION_LIMIT)
-                return self.execute(execution.again(), item, finish)
-            raise QueryBudgetExceeded(BUDGET_CODE, "the query recurs too deeply", source=self.text) from None
+            if execution.deep:
+                raise QueryBudgetExceeded(
+                    BUDGET_CODE, "the query recurs too deeply", source=self.text
+                ) from None
         except MemoryError:
             raise QueryBudgetExceeded(BUDGET_CODE, "the query wants more memory", source=self.text) from None
         except QueryError as error:
@@ -312,6 +306,13 @@ class Query:
             if error.source is None:
                 error.source = self.text
             raise
+        # Outside of the handler: the frames that were too many are gone by now.
+        try:
+            return in_deep_thread(lambda: self.execute(execution.again(), item, finish))
+        except RuntimeError as error:
+            raise QueryBudgetExceeded(
+                BUDGET_CODE, f"the query recurs too deeply ({error})", source=self.text
+            ) from None
 
 
 def externals(module: Module) -> dict[str, None]:

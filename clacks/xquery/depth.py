@@ -1,0 +1,71 @@
+"""Deep recursion: a thread of its own with a stack that is large enough.
+
+A thousand levels of function calls of a query are some ten thousand frames of Python, more than the
+interpreter's limit of 1,000. The limit stands for the C stack, and that of a thread may be small: raising the
+limit where the query was called could crash the process. So a query that reaches the limit is run again in a
+thread with a stack for so many frames; the limit is higher only meanwhile. Queries that are not deep, which
+is nearly all of them, never come here.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+__all__ = ["FRAMES", "STACK", "in_deep_thread"]
+
+T = TypeVar("T")
+
+FRAMES = 20_000
+"""Python frames that 1,000 function levels need: ten or so each, expressions inside them included."""
+
+STACK = 64 * 1024 * 1024
+"""Bytes of stack for them: the worst query we know needs 6 MiB. What is not touched takes no memory."""
+
+lock = threading.Lock()
+deep_queries: set[object] = set()
+usual_limits: list[int] = []
+
+
+def in_deep_thread(call: Callable[[], T]) -> T:
+    """Carry out ``call`` where it may use ``FRAMES`` frames, and wait for it.
+
+    Raises:
+        RuntimeError: If no thread can be started.
+    """
+    context = contextvars.copy_context()
+    with higher_limit(), ThreadPoolExecutor(max_workers=1, thread_name_prefix="clacks-deep-query") as pool:
+        with lock:
+            # A thread that somebody else starts at this moment gets a large stack too, which harms nobody.
+            before = threading.stack_size(STACK)
+            try:
+                future = pool.submit(context.run, call)
+            finally:
+                threading.stack_size(before)
+        try:
+            return future.result()
+        finally:
+            del future  # an error holds this frame, and the future holds the error
+
+
+@contextmanager
+def higher_limit() -> Iterator[None]:
+    """Raise the interpreter's limit of frames while deep queries run; there is one for all threads."""
+    token = object()
+    with lock:
+        if not deep_queries:
+            usual_limits.append(sys.getrecursionlimit())
+            sys.setrecursionlimit(max(FRAMES, usual_limits[0]))
+        deep_queries.add(token)
+    try:
+        yield
+    finally:
+        with lock:
+            deep_queries.discard(token)
+            if not deep_queries:
+                sys.setrecursionlimit(usual_limits.pop())

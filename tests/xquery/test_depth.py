@@ -1,0 +1,102 @@
+"""Deep recursion: a thousand levels of calls, wherever the query is called from."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from clacks.common.errors import QueryBudgetExceeded, QueryEvaluationError
+from clacks.xquery import QueryBudget, compile_query
+from clacks.xquery.depth import in_deep_thread
+
+SUM = "declare function local:f($n) { if ($n = 0) then 0 else $n + local:f($n - 1) }; local:f(990)"
+NESTED = "let $d := fold-left(1 to 5000, [], function($a, $b) { [$a] }) return "
+DEEP = {
+    "calls": SUM,
+    "loops": "declare function local:f($n) { for $x in 1 where $n > 0 order by $x return local:f($n - 1) };"
+    "local:f(990)",
+    "groups": "declare function local:f($n) { for $x in 1 group by $g := local:f($n + 1) return 1 };"
+    "local:f(1)",
+    "sorting": "declare function local:f($n) { sort(1, (), function($x) { local:f($n + 1) }) }; local:f(1)",
+    "comparison": NESTED + "deep-equal($d, $d)",
+    "data": NESTED + "count(data($d))",
+    "searching": NESTED + "array:size(map:find($d, 1))",
+    "text": NESTED + "serialize($d, map { 'method': 'json' })",
+    "constructors": "declare function local:f($n) { <a>{local:f($n + 1)}</a> }; local:f(1)",
+}
+
+IN_A_SMALL_THREAD = """
+import sys, threading
+from clacks.common.errors import QueryError
+from clacks.xquery import QueryBudget, compile_query
+def run():
+    for text in sys.argv[1:]:
+        try:
+            compile_query(text, budget=QueryBudget(steps=3_000_000, seconds=60)).sequence(None)
+        except QueryError:
+            pass
+    print("alive", end="")
+threading.stack_size(256 * 1024)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.slow
+def test_deep_query_in_a_thread_with_a_small_stack_does_not_crash_the_process():
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_SMALL_THREAD, *DEEP.values()], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "alive"), done.stderr[-500:]
+
+
+def test_limit_of_the_interpreter_is_as_before_after_a_deep_query():
+    before = sys.getrecursionlimit(), threading.stack_size()
+    assert compile_query(SUM).evaluate(None) == [990 * 991 // 2]
+    with pytest.raises(QueryBudgetExceeded):
+        compile_query(DEEP["constructors"]).evaluate(None)
+    assert (sys.getrecursionlimit(), threading.stack_size()) == before
+
+
+@pytest.mark.slow
+def test_deep_queries_of_many_threads_do_not_disturb_one_another():
+    before = sys.getrecursionlimit()
+    query = compile_query(SUM, budget=QueryBudget(seconds=60))
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: query.evaluate(None), range(12)))
+    assert results == [[990 * 991 // 2]] * 12
+    assert sys.getrecursionlimit() == before
+
+
+def test_error_in_a_deep_query_has_its_place():
+    query = SUM.replace("then 0", "then\n  error()")
+    with pytest.raises(QueryEvaluationError) as caught:
+        compile_query(query).evaluate(None)
+    assert (caught.value.code, caught.value.line) == ("FOER0000", 2)
+
+
+def test_too_deep_is_a_budget_that_is_used_up():
+    with pytest.raises(QueryBudgetExceeded, match="recurs too deeply"):
+        compile_query(
+            "let $d := fold-left(1 to 15000, [], function($a, $b) { [$a] }) return deep-equal($d, $d)",
+            budget=QueryBudget(steps=2_000_000, seconds=60),
+        ).evaluate(None)
+
+
+def test_shallow_query_starts_no_thread(monkeypatch):
+    monkeypatch.setattr("clacks.xquery.query.in_deep_thread", None)
+    assert compile_query("count((1 to 100) ! (. + 1))").evaluate(None) == [100]
+
+
+def test_what_a_deep_thread_raises_is_raised_where_it_was_asked():
+    def fail():
+        raise ValueError("in there")
+
+    with pytest.raises(ValueError, match="in there"):
+        in_deep_thread(fail)
+    assert in_deep_thread(lambda: threading.current_thread().name).startswith("clacks-deep-query")
