@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from clacks.agent import notices
 from clacks.agent.client_commands import ClientCommands, learn_from
 from clacks.agent.clients import ClientTable
-from clacks.agent.command import Command, CommandRegistry
+from clacks.agent.command import Command, CommandRegistry, CommandType
 from clacks.agent.forwarding import Forwarder
 from clacks.agent.nodes import NodeTable
 from clacks.agent.plugins import PluginContext, RefusedPlugin, register_plugins
@@ -28,6 +28,7 @@ from clacks.common.address import command_address
 from clacks.common.errors import CommandError, SettingsError
 from clacks.common.event import Event
 from clacks.common.jsonrpc import UNAVAILABLE
+from clacks.common.measured import Measured, Sample
 from clacks.common.rights import Rights, parse_rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
@@ -109,6 +110,7 @@ class Agent:
         on_schemas: Called on the loop when event types came, went or changed.
         gateway: Where its gateway listens, or None; when it changes the nodes are told within seconds.
         refused_plugins: The plug-ins that could not be loaded.
+        measured: What ``getMetrics`` tells; other parts of the process may be added.
 
     Example:
         >>> async with Bus(url) as bus, Agent(bus, SchemaRegistry(), Settings()) as agent:  # doctest: +SKIP
@@ -127,6 +129,8 @@ class Agent:
         self.node = settings.node or platform.node() or "node"
         self.gateway: str | None = None
         self.refused_plugins: list[RefusedPlugin] = []
+        self.measured = Measured()
+        self.measured.add("agent", bus.metrics, self._gauges)
         self.commands = CommandRegistry(
             publish=self._publish,
             rights=Rights(),
@@ -227,6 +231,28 @@ class Agent:
             for error in self._registry.refused
         ]
         return {"rights": rights, "schemas": schemas, "refused": refused}
+
+    @Command(type=CommandType.CUMULATIVE)
+    def getMetrics(self) -> dict[str, Any]:
+        """Return what the process of each agent measures: ``numbers`` and ``histograms``, lists of name,
+        labels and value."""
+        # Gauges look into tables that belong to the loop.
+        asked = asyncio.run_coroutine_threadsafe(self._read_metrics(), self._running_loop())
+        try:
+            return asked.result(PUBLISH_TIME)
+        except TimeoutError as error:  # the loop is stuck or has ended
+            asked.cancel()
+            raise CommandError(UNAVAILABLE, "the agent does not come to it") from error
+
+    async def _read_metrics(self) -> dict[str, Any]:
+        return self.measured.read().to_json()
+
+    def _gauges(self) -> Iterator[Sample]:
+        yield "connected", {}, int(self._bus.connection is not None)
+        yield "commands_running", {}, sum(service.running for service in self._services)
+        if self._presence is not None:
+            yield "nodes", {}, len(self._presence.nodes)
+            yield "clients", {}, len(self._presence.clients)
 
     @property
     def nodes(self) -> NodeTable:

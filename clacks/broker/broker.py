@@ -68,9 +68,10 @@ class Broker:
         limits: Bounds for every peer.
         metrics: Counts ``messages_received``, ``messages_delivered``, ``messages_dropped{reason}``,
             ``events_received{type}``, ``events_routed{type}`` (one for each subscription that an event is
-            for), ``events_unheard{type}`` (it was for none), ``route_seconds`` (histogram: CPU and waiting between a transfer and its last copy),
+            for), ``events_unheard{type}`` (it was for none), ``route_seconds`` (histogram: CPU and waiting
+            between a transfer and its last copy),
             ``filter_errors``, those of `FilterIndex`, ``links_refused{reason}``, ``connections``,
-            ``connections_total``.
+            ``connections_opened``.
         domain: The domain whose events, commands and clients live here.
         new_name: Makes names of dynamic nodes, which nobody may guess.
         timer: Seconds since anywhere, for ``route_seconds``.
@@ -132,7 +133,7 @@ class Broker:
         if len(self.connections) >= self.limits.connections:
             raise Refused(LIMIT, f"at most {self.limits.connections} connections", "too many connections")
         self.connections[connection] = None
-        self.metrics.count("connections_total")
+        self.metrics.count("connections_opened")
         self.metrics.set("connections", len(self.connections))
 
     def closed(self, connection: BrokerConnection) -> None:
@@ -450,6 +451,10 @@ class Broker:
         if envelope.absolute_expiry_time is not None and self.now * 1000 >= envelope.absolute_expiry_time:
             raise Refused(EXPIRED, "the message had expired", "expired")
         return envelope
+
+    def queues(self) -> Iterator[Queue]:
+        """Yield all queues: of commands, of clients, of others, and dynamic nodes."""
+        yield from self._queues.values()
 
     def status(self) -> Iterator[tuple[str, str, int, int, int]]:
         """Yield for every subscription: user, address, messages delivered, waiting, dropped."""

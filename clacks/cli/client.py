@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clacks.cli import output
-from clacks.cli.options import Events, PasswordFile, StateDir, Url
+from clacks.cli.options import Events, LogFormat, MetricsAt, PasswordFile, StateDir, Url
 
 __all__ = ["app", "client"]
 
@@ -27,6 +27,8 @@ def client(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Announce it, leave at once, and stop.")] = False,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Start a client that agents know and whose commands they can call. Ctrl-C stops it.
@@ -37,13 +39,15 @@ def client(
     import asyncio
     from dataclasses import replace
 
-    from clacks.cli import serving
+    from clacks.cli import serving, waiting
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
+    from clacks.cli.measuring import as_service, measured_bus, running_metrics
     from clacks.client.service import Client
     from clacks.common.settings import Settings
 
     settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(settings, metrics, log_format, goes_on=not once)
     own = replace(settings.client, id=id_ or settings.client.id, name=name or settings.client.name)
     if once:
         own = replace(own, sessions="none")
@@ -54,17 +58,18 @@ def client(
     async def run() -> None:
         bus = open_bus(bus_at, settings, registry)
         # A machine may be up before its broker is.
-        await bus.start(patient=not once)
+        await waiting.start(bus, patient=not once)
         try:
             async with Client(bus, registry, settings) as running:
                 if once:
                     output.line(running.id)
                     return
-                stopped = serving.stop_event()
-                output.note(f"client {running.id} ({running.name}) at {bus_at}; Ctrl-C stops")
-                output.line("ready")
-                await stopped.wait()
-                output.note("stopping")
+                async with running_metrics(settings, measured_bus("client", bus)):
+                    stopped = serving.stop_event()
+                    output.note(f"client {running.id} ({running.name}) at {bus_at}; Ctrl-C stops")
+                    output.line("ready")
+                    await stopped.wait()
+                    output.note("stopping")
         finally:
             await bus.close()
 

@@ -22,6 +22,7 @@ from clacks.common.settings import Settings
 if TYPE_CHECKING:
     from clacks.bus import Bus
     from clacks.common.schema import SchemaRegistry
+    from clacks.common.tracing import Tracing
 
 __all__ = ["ask_password", "bus_url", "new_password", "open_bus", "read_password_file"]
 
@@ -58,7 +59,13 @@ def bus_url(
     return replace(url, password=ask_password(f"Password of {url.user} at {url.host}"))
 
 
-def open_bus(url: BusURL, settings: Settings, registry: SchemaRegistry | None = None) -> Bus:
+def open_bus(
+    url: BusURL,
+    settings: Settings,
+    registry: SchemaRegistry | None = None,
+    *,
+    tracing: Tracing | None = None,
+) -> Bus:
     """Return the bus at ``url``, not yet connected, with what the settings say of connections."""
     from clacks.bus import Bus
 
@@ -69,6 +76,7 @@ def open_bus(url: BusURL, settings: Settings, registry: SchemaRegistry | None = 
         profile=settings.profile or None,
         limits=settings.limits,
         trust_users=settings.trust_users,
+        tracing=tracing,
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from clacks.cli import output
-from clacks.cli.options import Events, Listeners, NoAuth, PasswordFile, StateDir, Url
+from clacks.cli.options import Events, Listeners, LogFormat, MetricsAt, NoAuth, PasswordFile, StateDir, Url
+
+if TYPE_CHECKING:
+    from clacks.common.tracing import Tracing
 
 __all__ = ["app", "gateway"]
 
@@ -19,6 +24,8 @@ def gateway(
     listen: Listeners = None,
     no_auth: NoAuth = False,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Start a gateway. Ctrl-C stops it; a lost connection to the broker is made again.
@@ -29,17 +36,21 @@ def gateway(
     """
     import asyncio
     import contextlib
+    import os
 
     from clacks.agent.service import RightsFile
     from clacks.cli import serving
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
+    from clacks.cli.measuring import as_service, running_metrics
     from clacks.cli.web import running_gateway, watched_rights, web_listeners
     from clacks.common.credentials import Credentials
     from clacks.common.errors import SettingsError
     from clacks.common.settings import Settings
+    from clacks.net.tracing import running_tracing
 
     settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(settings, metrics, log_format)
     web = web_listeners(listen, settings, no_auth=no_auth)
     for one in listen or ():
         if one.startswith(("amqp=", "amqps=")):
@@ -49,9 +60,9 @@ def gateway(
     logins = serving.Logins(settings, Credentials())
     rights = watched_rights(RightsFile(settings.rights_file), logins, registry)
 
-    async def run() -> None:
+    async def run(tracing: Tracing | None) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            bus = await stack.enter_async_context(open_bus(bus_at, settings, registry))
+            bus = await stack.enter_async_context(open_bus(bus_at, settings, registry, tracing=tracing))
             store = None
             if settings.log.store.startswith(("redis://", "rediss://", "unix://")):
                 store = await stack.enter_async_context(serving.opened_store(settings))
@@ -68,6 +79,7 @@ def gateway(
                 )
             )
             assert running is not None
+            await stack.enter_async_context(running_metrics(settings, running.measured))
             watching = asyncio.create_task(rights.watch(running))
             stack.callback(watching.cancel)
             stopped = serving.stop_event()
@@ -76,4 +88,5 @@ def gateway(
             await stopped.wait()
             output.note("stopping")
 
-    asyncio.run(run())
+    with running_tracing("clacks-gateway", os.environ) as tracing:
+        asyncio.run(run(tracing))

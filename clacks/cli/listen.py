@@ -14,6 +14,7 @@ from clacks.cli.options import Events, PasswordFile, Url
 
 if TYPE_CHECKING:
     from clacks.common.event import Event
+    from clacks.common.tracing import Tracing
 
 __all__ = ["Format", "app", "formatted", "listen", "type_query"]
 
@@ -88,11 +89,14 @@ def listen(
 ) -> None:
     """Show events as they come, until Ctrl-C or until --count of them came."""
     import asyncio
+    import contextlib
+    import os
 
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
     from clacks.cli.query import query_text
     from clacks.common.settings import Settings
+    from clacks.net.tracing import running_tracing
 
     if type_ and (xquery is not None or xquery_file is not None):
         raise typer.BadParameter("--type and a query exclude each other: the query can name the types")
@@ -102,9 +106,9 @@ def listen(
     registry = registry_of(settings, events)
     seen = 0
 
-    async def receive() -> None:
+    async def receive(tracing: Tracing | None) -> None:
         nonlocal seen
-        async with open_bus(bus_at, settings, registry) as bus:
+        async with open_bus(bus_at, settings, registry, tracing=tracing) as bus:
             bus.on_state(
                 lambda change: (
                     output.note(f"{change.state.value}: {change.reason}") if change.reason else None
@@ -112,14 +116,20 @@ def listen(
             )
             async with await bus.subscribe(query, kinds=type_ or None, since=since) as subscription:
                 output.note(f"listening at {bus_at}, Ctrl-C ends")
-                async for event in subscription:
-                    output.line(formatted(event, form))
+                async for item in subscription.messages():
+                    event = item.event
+                    span: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+                    if tracing is not None:
+                        span = tracing.callback(event.kind, item.address, item.properties)
+                    with span:
+                        output.line(formatted(event, form))
                     seen += 1
                     if count is not None and seen >= count:
                         return
 
     try:
-        asyncio.run(receive())
+        with running_tracing("clacks-listen", os.environ) as tracing:
+            asyncio.run(receive(tracing))
     except KeyboardInterrupt:
         output.note(f"{seen} events")
         raise typer.Exit(Exit.OK if count is None else Exit.INTERRUPTED) from None

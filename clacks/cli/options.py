@@ -7,7 +7,18 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["Domain", "Events", "Listeners", "NoAuth", "PasswordFile", "StateDir", "Timeout", "Url"]
+__all__ = [
+    "Domain",
+    "Events",
+    "Listeners",
+    "LogFormat",
+    "MetricsAt",
+    "NoAuth",
+    "PasswordFile",
+    "StateDir",
+    "Timeout",
+    "Url",
+]
 
 Url: TypeAlias = Annotated[
     str | None,
@@ -52,6 +63,18 @@ Listeners: TypeAlias = Annotated[
         help="Where to listen; may be given again. Kinds: http, https, eventhub, truenas (also unix:PATH), "
         "sysadm, sysadm-bridge, amqp, amqps.",
     ),
+]
+MetricsAt: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="Show numbers for Prometheus and clacks top at /metrics there; PORT alone: for this machine.",
+    ),
+]
+LogFormat: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--log-format", metavar="text|json", help="How the log is written to standard error."),
 ]
 NoAuth: TypeAlias = Annotated[
     bool,

@@ -24,6 +24,7 @@ __all__ = [
     "error",
     "json_line",
     "line",
+    "log_as_service",
     "log_to_stderr",
     "note",
     "on_terminal",
@@ -90,7 +91,7 @@ def warning(text: str) -> None:
 
 
 def log_to_stderr(debug: bool) -> None:
-    """Show what the library logs: of a service what happens, of other commands warnings alone."""
+    """Show what the library logs: warnings alone, or everything."""
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -99,6 +100,18 @@ def log_to_stderr(debug: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
+
+
+def log_as_service(*, json: bool, goes_on: bool = True) -> None:
+    """Log what happens, too, if the command goes on; as text or as one JSON object in each line."""
+    root = logging.getLogger()
+    if goes_on:
+        root.setLevel(min(root.level, logging.INFO))
+    if json:
+        from clacks.cli.log_lines import JsonLines
+
+        for handler in root.handlers:
+            handler.setFormatter(JsonLines())
 
 
 def error(text: str) -> None:

@@ -14,6 +14,7 @@ from clacks.cli.options import Events, PasswordFile, Url
 if TYPE_CHECKING:
     from clacks.common.event import Event
     from clacks.common.schema import SchemaRegistry
+    from clacks.common.tracing import Tracing
 
 __all__ = ["app", "event_from", "send"]
 
@@ -91,23 +92,27 @@ def send(
     The event is checked before anything is sent. Nobody has to be listening.
     """
     import asyncio
+    import os
 
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
     from clacks.common.errors import ConnectionLost
     from clacks.common.settings import Settings
+    from clacks.net.tracing import running_tracing
 
     settings = Settings.load()
     registry = registry_of(settings, events)
     event = event_from(what, values or [], registry)
     bus_at = bus_url(url, settings, password_file=password_file)
 
-    async def publish() -> bool:
-        async with open_bus(bus_at, settings, registry) as bus:
+    async def publish(tracing: Tracing | None) -> bool:
+        async with open_bus(bus_at, settings, registry, tracing=tracing) as bus:
             sent = await bus.publish(event)
             await bus.flush()
             return sent
 
-    if not asyncio.run(publish()):
+    with running_tracing("clacks-send", os.environ) as tracing:
+        sent = asyncio.run(publish(tracing))
+    if not sent:
         raise ConnectionLost(f"{bus_at.host} took no {event.kind} for five seconds; it was not sent")
     output.note(f"sent {event.kind} to {bus_at}")

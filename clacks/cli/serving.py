@@ -22,7 +22,7 @@ from clacks.agent.service import RightsFile
 from clacks.broker.broker import Broker
 from clacks.cli import output
 from clacks.cli.connection import new_password
-from clacks.cli.files import read_credentials
+from clacks.cli.files import read_credentials, salted_credentials
 from clacks.common.address import is_loopback
 from clacks.common.credentials import Credentials, make_credentials
 from clacks.common.errors import SettingsError
@@ -35,6 +35,7 @@ from clacks.net.tls import CertificateWatch, server_context
 if TYPE_CHECKING:
     import ssl
 
+    from clacks.common.tracing import Tracing
     from clacks.store import Store
 
 __all__ = [
@@ -114,7 +115,7 @@ class Logins:
         self._settings = settings
         self._more = more
         self._seen = self._look()
-        self.now = read_credentials(settings).joined(more)
+        self.now = salted_credentials(settings).joined(more)
 
     def __call__(self) -> Credentials:
         """Return them."""
@@ -127,7 +128,7 @@ class Logins:
             return
         self._seen = found
         try:
-            self.now = read_credentials(self._settings).joined(self._more)
+            self.now = salted_credentials(self._settings).joined(self._more)
             _log.info("credentials read again file=%s", self._settings.credentials_file)
         except (SettingsError, OSError) as error:
             _log.error("credentials not read again, the old ones stay: %s", error)
@@ -164,13 +165,19 @@ class _Certificate:
 
 @contextlib.asynccontextmanager
 async def running_broker(
-    settings: Settings, registry: SchemaRegistry, users: Guests, agent: str | None = None
+    settings: Settings,
+    registry: SchemaRegistry,
+    users: Guests,
+    agent: str | None = None,
+    *,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[BrokerServer]:
     """Run a broker with what the settings say; its files are read again when they change.
 
     Args:
         agent: Login of an agent in this process, which needs no credentials. The agent then watches the
             rights file and the schemas and tells the broker: of two who watch, only the first would see.
+        tracing: Makes a span of what the broker does with each event.
 
     Raises:
         SettingsError: If a file cannot be used.
@@ -182,7 +189,7 @@ async def running_broker(
     )
     logins = Logins(settings, users.credentials)
     certificate = _Certificate(settings)
-    broker = Broker(registry, rights.read(), settings.limits, domain=settings.domain)
+    broker = Broker(registry, rights.read(), settings.limits, domain=settings.domain, tracing=tracing)
     server = BrokerServer(
         broker,
         logins,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from clacks.cli import output
-from clacks.cli.options import Events, PasswordFile, StateDir, Url
+from clacks.cli.measuring import as_service, measured_bus, running_metrics
+from clacks.cli.options import Events, LogFormat, MetricsAt, PasswordFile, StateDir, Url
 from clacks.common.errors import SettingsError
 from clacks.common.settings import Settings
 
@@ -39,7 +40,7 @@ def _run(
     once: bool = False,
 ) -> None:
     """Connect, and do the work until it ends or somebody stops it."""
-    from clacks.cli import serving
+    from clacks.cli import serving, waiting
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
 
@@ -49,25 +50,26 @@ def _run(
     async def run() -> None:
         bus = open_bus(bus_at, settings, registry)
         # A machine may be up before its broker is.
-        await bus.start(patient=not once)
+        await waiting.start(bus, patient=not once)
         try:
             if once:
                 await work(bus, registry, settings)
                 return
-            stopped = asyncio.ensure_future(serving.stop_event().wait())
-            working = asyncio.ensure_future(work(bus, registry, settings))
-            output.note(f"source {what} at {bus_at}; Ctrl-C stops")
-            output.line("ready")
-            try:
-                await asyncio.wait((stopped, working), return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
-                    working.result()
-                else:
-                    output.note("stopping")
-            finally:
-                for task in (working, stopped):
-                    task.cancel()
-                await asyncio.wait((working, stopped))
+            async with running_metrics(settings, measured_bus("source", bus)):
+                stopped = asyncio.ensure_future(serving.stop_event().wait())
+                working = asyncio.ensure_future(work(bus, registry, settings))
+                output.note(f"source {what} at {bus_at}; Ctrl-C stops")
+                output.line("ready")
+                try:
+                    await asyncio.wait((stopped, working), return_when=asyncio.FIRST_COMPLETED)
+                    if working.done():
+                        working.result()
+                    else:
+                        output.note("stopping")
+                finally:
+                    for task in (working, stopped):
+                        task.cancel()
+                    await asyncio.wait((working, stopped))
         finally:
             await bus.close()
 
@@ -92,12 +94,14 @@ def collectd(
         int | None, typer.Option("--port", min=0, max=65535, help="UDP port; else 25826.")
     ] = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Listen for the network plugin of collectd and publish CollectD events."""
     from clacks.sources.collectd import CollectdSource
 
-    settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(Settings.load().changed(state_dir=state_dir), metrics, log_format)
     own = settings.sources.collectd
     own = replace(own, host=host or own.host, port=own.port if port is None else port)
 
@@ -120,12 +124,16 @@ def puppet(
         typer.Option("--report", metavar="FILE", help="Send this one report and stop; - is standard input."),
     ] = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Watch for reports of Puppet runs and publish PuppetReport events."""
     from clacks.sources.puppet import PuppetSource
 
-    settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(
+        Settings.load().changed(state_dir=state_dir), metrics, log_format, goes_on=report is None
+    )
     own = settings.sources.puppet
     own = replace(own, reports=reports or own.reports)
 
@@ -165,6 +173,8 @@ def asterisk(
     url: Url = None,
     password_file: PasswordFile = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Listen to Asterisk's manager interface and publish AsteriskNotification and PhoneStatus.
@@ -175,7 +185,7 @@ def asterisk(
     from clacks.cli.connection import read_password_file
     from clacks.sources.asterisk import AsteriskSource
 
-    settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(Settings.load().changed(state_dir=state_dir), metrics, log_format)
     own = settings.sources.asterisk
     secret = os.environ.get("CLACKS_ASTERISK_PASSWORD", "")
     if own.password_file is not None:
@@ -199,12 +209,14 @@ def host(
         bool | None, typer.Option("--status/--no-status", help="Send NodeStatus, too: without an agent.")
     ] = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Publish how this machine does: RealtimeReport, SystemState, and if asked for NodeStatus."""
     from clacks.sources.host import HostSource
 
-    settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(Settings.load().changed(state_dir=state_dir), metrics, log_format)
     own = settings.sources.host
     own = replace(own, status=own.status if status is None else status)
 
@@ -219,6 +231,8 @@ def jobs(
     url: Url = None,
     password_file: PasswordFile = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Run the jobs that the settings name, for calls to a queue of its own; publish JobStatus events.
@@ -232,7 +246,7 @@ def jobs(
     from clacks.common.jsonrpc import FORBIDDEN, Request
     from clacks.sources.jobs import JobCommands, JobRunner
 
-    settings = Settings.load().changed(state_dir=state_dir)
+    settings = as_service(Settings.load().changed(state_dir=state_dir), metrics, log_format)
     if not settings.jobs:
         raise SettingsError("settings", "there is no job; write a table [jobs.NAME] with a command")
     own = settings.sources.jobs

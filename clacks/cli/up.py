@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clacks.cli import output
-from clacks.cli.options import Domain, Events, Listeners, NoAuth, PasswordFile, StateDir
+from clacks.cli.options import Domain, Events, Listeners, LogFormat, MetricsAt, NoAuth, PasswordFile, StateDir
 from clacks.cli.recording import Record, running_recorder
+
+if TYPE_CHECKING:
+    from clacks.common.tracing import Tracing
 
 __all__ = ["Host", "Port", "TlsPort", "User", "app", "up"]
 
@@ -49,6 +52,8 @@ def up(
     no_auth: NoAuth = False,
     record: Record = None,
     events: Events = None,
+    metrics: MetricsAt = None,
+    log_format: LogFormat = None,
     state_dir: StateDir = None,
 ) -> None:
     """Start everything on this machine: a broker, an agent and a gateway. Ctrl-C stops it.
@@ -58,26 +63,33 @@ def up(
     """
     import asyncio
     import contextlib
+    import os
 
     from clacks.agent.service import Agent
+    from clacks.broker.gauges import broker_gauges
     from clacks.bus import Bus
     from clacks.cli import serving
     from clacks.cli.events import registry_of
     from clacks.cli.jobs import running_jobs
+    from clacks.cli.measuring import as_service, running_metrics
     from clacks.cli.web import broker_listeners, gateway_url, running_gateway, web_listeners
     from clacks.common.settings import Settings
     from clacks.net.client import LocalConnector
+    from clacks.net.tracing import running_tracing
 
     settings = Settings.load().changed(
         host=host, port=port, tls_port=tls_port, domain=domain, node=node, state_dir=state_dir
     )
+    settings = as_service(settings, metrics, log_format)
     settings = broker_listeners(listen, settings)
     web = web_listeners(listen, settings, no_auth=no_auth)
     users = serving.guests(user or (), settings, password_file)
     registry = registry_of(settings, events)
 
-    async def run() -> None:
-        async with serving.running_broker(settings, registry, users, serving.LOCAL_AGENT) as server:
+    async def run(tracing: Tracing | None) -> None:
+        async with serving.running_broker(
+            settings, registry, users, serving.LOCAL_AGENT, tracing=tracing
+        ) as server:
 
             def local_bus(login: str) -> Bus:
                 return Bus(
@@ -85,6 +97,7 @@ def up(
                     registry=registry,
                     connector=LocalConnector(lambda: server.local_socket(login), login),
                     limits=settings.limits,
+                    tracing=tracing,
                 )
 
             bus, web_bus = local_bus(serving.LOCAL_AGENT), local_bus(serving.LOCAL_GATEWAY)
@@ -93,6 +106,9 @@ def up(
                 serving.LOCAL_GATEWAY: ("gateway",),
             }
             agent = Agent(bus, registry, settings, users=users.roles | logins)
+            # One page for the whole process: that of the gateway, or of --metrics.
+            measured = agent.measured
+            measured.add("broker", server.broker.metrics, lambda: broker_gauges(server.broker))
             # Both watch the same files: the one that reads them first must tell the other.
             agent.on_rights = server.broker.set_rights
             agent.on_schemas = lambda: server.broker.set_registry(registry)
@@ -113,8 +129,10 @@ def up(
                         store=store,
                         no_auth=no_auth,
                         busy_is_fine=not listen,
+                        measured=measured,
                     )
                 )
+                await stack.enter_async_context(running_metrics(settings, measured))
                 if gateway is not None:
                     agent.gateway = gateway_url(gateway)
                 stopped = serving.stop_event()
@@ -125,4 +143,5 @@ def up(
                 await stopped.wait()
                 output.note("stopping")
 
-    asyncio.run(run())
+    with running_tracing("clacks-up", os.environ) as tracing:
+        asyncio.run(run(tracing))

@@ -159,6 +159,14 @@ class Limits:
     web_tokens: int = 10_000
     """Tokens for sessions that one gateway keeps; beyond it the one that was used longest ago is void."""
 
+    metrics_shown: int = 50
+    """Users with their addresses, and queues, that ``/metrics`` names: the fullest. Names come from peers,
+    and each costs whoever keeps the numbers."""
+
+    metrics_page: int = 16 * 1024 * 1024
+    """Bytes of a page of metrics that ``clacks top`` reads; a thousand series of each name make 5 MiB. Beyond
+    it ``ProtocolError``."""
+
     report_size: int = 64 * 1024 * 1024
     """Bytes of one Puppet report: ten thousand resources make 20 MiB. Beyond it the report is refused."""
 

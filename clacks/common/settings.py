@@ -138,6 +138,16 @@ class Settings:
     """Whether an agent believes who calls on a broker that does not check it: its operator says that all
     its users may speak for each other."""
 
+    metrics: str = ""
+    """Where a service shows its numbers, ``HOST:PORT`` or ``PORT``; nowhere if not said. Beyond loopback only
+    with ``metrics_token``, and over TLS."""
+
+    metrics_token: Path | None = None
+    """File whose first line is the token that whoever reads the numbers must show."""
+
+    log_format: str = "text"
+    """How a service writes its log: ``text``, or ``json``, one object in each line."""
+
     limits: Limits = DEFAULT_LIMITS
     """What one peer may ask for: table ``[limits]``."""
 
@@ -281,6 +291,12 @@ def _names(value: Any, base: Path) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _log_format(value: Any, base: Path) -> str:
+    if value not in ("text", "json"):
+        raise _wrong('"text" or "json"', value)
+    return str(value)
+
+
 def _limits(value: Any, base: Path) -> Limits:
     if not isinstance(value, dict):
         raise _wrong("a table", value)
@@ -318,6 +334,9 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "plugins": _names,
     "profile": _text,
     "trust_users": _flag,
+    "metrics": _text,
+    "metrics_token": _path,
+    "log_format": _log_format,
     "limits": _limits,
     "client": lambda value, base: read_table(ClientSettings, value, base),
     "log": lambda value, base: read_table(LogSettings, value, base),

@@ -1,0 +1,89 @@
+"""Numbers, log and ``clacks top`` of services that run as processes."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clacks.common.exposition import parsed
+from clacks.common.measured import Reading
+from tests.cli.processes import Service, clacks, running
+from tests.cli.test_up import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.net]
+PHONE = ("PhoneStatus", "CallerId=1", "ReceiverId=2", "Status=busy")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("observed")
+
+
+@pytest.fixture(scope="module")
+def up(place: Path) -> Iterator[Service]:
+    free = ("--port", "0", "--tls-port", "0", "--listen", "http=127.0.0.1:0", "--metrics", "0")
+    with running(
+        "--debug", "up", *free, "--log-format", "json", "--node", "n1", "--user", "admin:secret", home=place
+    ) as service:
+        yield service
+
+
+def login(up: Service) -> dict[str, str]:
+    return {"CLACKS_URL": up.url("amqp", "admin"), "CLACKS_PASSWORD": "secret"}
+
+
+def page(up: Service, name: str = "metrics=") -> str:
+    """Return the URL of the page that ``--metrics`` serves, or that of the gateway."""
+    if name == "metrics=":
+        (line,) = [line for line in up.out if line.startswith(name)]
+        return line.removeprefix(name)
+    return f"{up.url('http')}metrics"
+
+
+def read(url: str) -> Reading:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return parsed(answer.read().decode())
+
+
+def value(reading: Reading, name: str, **labels: str) -> float:
+    return reading.numbers.get((name, tuple(sorted(labels.items()))), 0.0)
+
+
+@pytest.mark.parametrize("name", ["metrics=", "http"])
+def test_one_page_shows_broker_agent_and_gateway_of_a_process(up: Service, place: Path, name: str) -> None:
+    url = page(up, name)
+    before = read(url)
+    assert clacks("send", *PHONE, home=place, **login(up)).returncode == 0
+    # The gateway subscribes to everything: the event comes out at its end as well.
+    until(
+        lambda: (
+            value(read(url), "events_delivered", part="gateway", type="PhoneStatus")
+            > value(before, "events_delivered", part="gateway", type="PhoneStatus")
+        )
+    )
+    after = read(url)
+    label = {"part": "broker", "type": "PhoneStatus"}
+    assert value(after, "events_received", **label) == value(before, "events_received", **label) + 1
+    routed = after.histograms["route_seconds", (("part", "broker"),)]
+    assert routed.count > before.histograms["route_seconds", (("part", "broker"),)].count
+    assert value(after, "connected", part="agent") == 1
+    assert value(after, "nodes", part="agent") == 1
+    assert value(after, "connections", part="broker") >= 2
+    assert value(after, "subscriptions", part="broker") >= 2
+    assert value(after, "process_resident_memory_bytes") > 1e7
+    depths = [dict(labels)["queue"] for name, labels in after.numbers if name == "queue_messages"]
+    assert {"answers", "org.clacks.command.core", "org.clacks.command.core.n1"} <= set(depths)
+    waiting = [dict(labels)["user"] for name, labels in after.numbers if name == "subscription_waiting"]
+    assert {"clacks:agent", "clacks:gateway"} <= set(waiting)
+
+
+def test_agents_tell_their_numbers_by_a_command(up: Service, place: Path) -> None:
+    told = json.loads(clacks("call", "getMetrics", home=place, **login(up)).stdout)
+    reading = Reading.from_json(told["n1"]["result"])
+    assert value(reading, "connected", part="agent") == 1
+    assert value(reading, "connections", part="broker") >= 2
+    assert value(reading, "commands_running", part="agent") == 1  # this one
