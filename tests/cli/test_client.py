@@ -85,3 +85,17 @@ def test_an_id_that_cannot_be_used_is_said_in_one_line(up: Service, place: Path)
     assert done.returncode == 3
     assert "client id: 'a b'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_client_whose_broker_is_not_there_says_that_it_waits(place: Path) -> None:
+    with subprocess.Popen(
+        [*CLACKS, "client", "--id", "desk-9"],
+        env=environment(place, CLACKS_URL="amqp://admin@localhost:1/org.clacks", CLACKS_PASSWORD="secret"),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as client:
+        assert client.stderr is not None
+        line = next(line for line in client.stderr if "waiting" in line)
+        client.terminate()
+        assert "nobody listens there" in line
+        client.communicate(timeout=30)

@@ -118,6 +118,10 @@ class Reader:
 
     def wait_for(self, text: str) -> None:
         deadline = time.monotonic() + 30
+        while text == "ready" and text not in self.printed[-1]:
+            # A line of its own: a line of the log may have the word in it, before the ports are told.
+            assert time.monotonic() < deadline, f"{text!r} is not in {self.printed[-1]}"
+            time.sleep(0.05)
         wanted = "".join(text.split())
         while wanted not in "".join("".join(self.printed[-1]).split()):
             assert time.monotonic() < deadline, f"{text!r} is not in {self.printed[-1]}"
