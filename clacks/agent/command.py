@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from clacks.common import audit
 from clacks.common.command import Command, CommandTable, CommandType, RegisteredCommand
 from clacks.common.errors import CommandError
 from clacks.common.event import Event
@@ -112,9 +113,14 @@ class CommandRegistry:
             CommandError: ``FORBIDDEN``. Rights come first: who may not call a method does not learn whether
                 it exists.
         """
-        caller = self._caller(user, on_behalf_of)
-        if not self.rights.may_call(caller, method):
-            raise CommandError(FORBIDDEN, f"{caller} may not call {method[:100]}")
+        try:
+            caller = self._caller(user, on_behalf_of)
+            if not self.rights.may_call(caller, method):
+                raise CommandError(FORBIDDEN, f"{caller} may not call {method[:100]}")
+        except CommandError:
+            audit.command(self._node, user or "", on_behalf_of or "", method, "forbidden")
+            raise
+        audit.command(self._node, user or "", on_behalf_of or "", method, "accepted")
         return caller
 
     def _caller(self, user: str | None, on_behalf_of: str | None) -> str:

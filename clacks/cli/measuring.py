@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from clacks.cli import output
+from clacks.cli.files import audit_to
 from clacks.common.errors import SettingsError
 from clacks.common.measured import Measured
 from clacks.common.settings import Settings
@@ -34,6 +35,8 @@ def as_service(
         raise SettingsError("--log-format", f"text or json expected, not {log_format!r}")
     settings = settings.changed(metrics=metrics, log_format=log_format)
     output.log_as_service(json=settings.log_format == "json", goes_on=goes_on)
+    if settings.audit_log is not None and goes_on:
+        audit_to(settings.audit_log)
     return settings
 
 

@@ -84,14 +84,14 @@ class ApiKey:
     keys: ScramKeys
 
 
-# For users that do not exist: the same salt at each try, as a real user has, and keys that nothing fits.
 _UNKNOWN = secrets.token_bytes(32)
 
 
+# For users that do not exist: the same salt at each try, as a real user has, and keys that nothing fits.
 def _stand_in(
-    user: str, mechanism: str = "SCRAM-SHA-256", iterations: int = PASSWORD_ITERATIONS
+    secret: bytes, user: str, mechanism: str = "SCRAM-SHA-256", iterations: int = PASSWORD_ITERATIONS
 ) -> ScramKeys:
-    salt = hmac.digest(_UNKNOWN, user.encode("utf-8", "surrogatepass"), "sha256")[:_SALT_BYTES]
+    salt = hmac.digest(secret, user.encode("utf-8", "surrogatepass"), "sha256")[:_SALT_BYTES]
     size = hashlib.new(_HASHES[mechanism]).digest_size
     return ScramKeys(salt, iterations, secrets.token_bytes(size), secrets.token_bytes(size), mechanism)
 
@@ -102,6 +102,9 @@ class Credentials:
 
     users: Mapping[str, ScramKeys] = field(default_factory=dict)
     api_keys: Mapping[int, ApiKey] = field(default_factory=dict)
+    salts: bytes = field(default=_UNKNOWN, repr=False, compare=False)
+    """A secret that the salts of users who do not exist are made from. One that is kept in a file makes them
+    the same after a restart: a salt that changes then would tell that the user does not exist."""
 
     def keys(self, user: str) -> ScramKeys:
         """Return the keys of a user for a SCRAM exchange.
@@ -109,14 +112,14 @@ class Credentials:
         For an unknown user these are keys that no password fits, with the same salt at every call: the
         exchange runs to its end and tells a stranger nothing about who exists.
         """
-        return self.users.get(user) or _stand_in(user)
+        return self.users.get(user) or _stand_in(self.salts, user)
 
     def api_key_keys(self, user: str, id: int) -> ScramKeys:  # noqa: A002 - the word of the wire
         """Return the keys of a user's API key for a SCRAM exchange; of an unknown one, such that nothing
         fits, as `keys` does."""
         key = self.api_keys.get(id)
         if key is None or key.user != user:
-            return _stand_in(f"{user}:{id}", "SCRAM-SHA-512", API_KEY_ITERATIONS)
+            return _stand_in(self.salts, f"{user}:{id}", "SCRAM-SHA-512", API_KEY_ITERATIONS)
         return key.keys
 
     def verify_password(self, user: str, password: str) -> bool:
@@ -127,7 +130,7 @@ class Credentials:
         """Return the user whose API key this is, or None. Takes the same time for keys that do not exist."""
         match = _API_KEY.fullmatch(text)
         known = self.api_keys.get(int(match[1])) if match else None
-        keys = known.keys if known else _stand_in("", "SCRAM-SHA-512", API_KEY_ITERATIONS)
+        keys = known.keys if known else _stand_in(self.salts, "", "SCRAM-SHA-512", API_KEY_ITERATIONS)
         good = keys.verify(match[2] if match else "")
         return known.user if known and good else None
 
@@ -137,9 +140,10 @@ class Credentials:
 
     def without_user(self, user: str) -> Credentials:
         """Return credentials without ``user`` and without its API keys."""
-        return Credentials(
-            {name: keys for name, keys in self.users.items() if name != user},
-            {id_: key for id_, key in self.api_keys.items() if key.user != user},
+        return replace(
+            self,
+            users={name: keys for name, keys in self.users.items() if name != user},
+            api_keys={id_: key for id_, key in self.api_keys.items() if key.user != user},
         )
 
     def with_api_key(self, key: ApiKey) -> Credentials:
@@ -152,7 +156,9 @@ class Credentials:
 
     def joined(self, other: Credentials) -> Credentials:
         """Return both; where both name a user or a key, that of ``other`` counts."""
-        return Credentials({**self.users, **other.users}, {**self.api_keys, **other.api_keys})
+        return replace(
+            self, users={**self.users, **other.users}, api_keys={**self.api_keys, **other.api_keys}
+        )
 
 
 def _prepared(secret: str) -> bytes | None:

@@ -118,6 +118,10 @@ class Settings:
     anonymous: bool = False
     """Whether the broker lets in clients without a login, as user ``anonymous``."""
 
+    audit_log: Path | None = None
+    """File that gets the audit log, too: logins, refusals, commands; mode 0600, opened again when it was
+    moved away. If not said, the service's own log alone has these lines."""
+
     node: str = ""
     """Name of this agent; the host name if not said."""
 
@@ -327,6 +331,7 @@ _READERS: dict[str, Callable[[Any, Path], Any]] = {
     "certificate": _path,
     "private_key": _path,
     "client_ca_file": _path,
+    "audit_log": _path,
     "anonymous": _flag,
     "node": _text,
     "queue": _text,

@@ -16,6 +16,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from clacks.bus import Bus
+from clacks.common import audit
 from clacks.common.address import command_address
 from clacks.common.errors import (
     BusError,
@@ -72,6 +73,7 @@ from clacks.store.ids import IdClock
 __all__ = ["Hand", "House"]
 
 _MOST_LATEST: Final = 4096
+_QUIET: Final = 1.0  # seconds between two lines of a connection in the audit log
 _BACKLOG: Final = 200
 """Events that may wait to be delivered before publishers wait: what is published comes back over the bus."""
 
@@ -108,13 +110,15 @@ class House:
 class Hand:
     """Carries out effects for one user at one address."""
 
-    __slots__ = ("_access", "_exchange", "address", "house")
+    __slots__ = ("_access", "_exchange", "_quiet_until", "_unsaid", "address", "house")
 
     def __init__(self, house: House, access: Access, address: str) -> None:
         self.house = house
         self.address = address
         self._access = access
         self._exchange: Exchange | None = None
+        self._quiet_until = 0.0
+        self._unsaid = 0
 
     @property
     def access(self) -> Access:
@@ -127,6 +131,22 @@ class Hand:
 
     async def perform(self, effect: Effect) -> Outcome:
         """Carry out one effect that has an outcome and does not concern a connection."""
+        outcome = await self._perform(effect)
+        if isinstance(outcome, Failed) and outcome.why is Failure.FORBIDDEN:
+            self.note_refusal(outcome.text)
+        return outcome
+
+    def note_refusal(self, reason: str) -> None:
+        """Put into the audit log that a right was missing: a line a second at most for each connection."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            self._unsaid += 1
+            return
+        self._quiet_until = now + _QUIET
+        unsaid, self._unsaid = self._unsaid, 0
+        audit.refused("gateway", self._access.user, self.address, reason, unsaid)
+
+    async def _perform(self, effect: Effect) -> Outcome:
         match effect:
             case Publish():
                 return await self._publish(effect)

@@ -263,6 +263,8 @@ class Connection:
         elif effect.since is not None and house.history is None:
             refused = Failed(Failure.UNAVAILABLE, "no event log is kept")
         if refused is not None:
+            if refused.why is Failure.FORBIDDEN:
+                self._hand.note_refusal(refused.text)
             await self._answer(effect.token, refused)
             return
         try:

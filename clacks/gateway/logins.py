@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from clacks.amqp.scram import ScramFailure, ScramServerSide
+from clacks.common import audit
 from clacks.common.credentials import Credentials as Known
 from clacks.common.credentials import ScramKeys
 from clacks.common.metrics import Metrics
@@ -146,6 +147,7 @@ class Doorkeeper:
         if isinstance(found, Identity):
             self._metrics.count("web_logins", result="accepted")
             _log.info("login user=%s method=%s address=%s", found.user, found.method, address)
+            audit.login("gateway", found.user, address, "accepted", found.method)
             return found, ""
         return found
 
@@ -153,12 +155,14 @@ class Doorkeeper:
         if counts:
             self._throttle.failed(address, user, self._clock())
         self._metrics.count("web_logins", result="refused")
+        audit.login("gateway", user, address, "wrong", why)
         _log.warning("login refused address=%s user=%s reason=%s", address, ascii(user[:64]), why)
         return _WRONG
 
     def _wait(self, address: str, user: str) -> Failed | None:
         if self._throttle.wait(address, user, self._clock()) > 0:
             self._metrics.count("web_logins", result="later")
+            audit.login("gateway", user, address, "later")
             return Failed(Failure.BUSY, "too many failed logins; try again later")
         return None
 
@@ -236,6 +240,7 @@ class Doorkeeper:
             return self._refused(address, exchange.user, "SCRAM: no such key")
         self._metrics.count("web_logins", result="accepted")
         _log.info("login user=%s method=scram address=%s", key.user, address)
+        audit.login("gateway", key.user, address, "accepted", "scram")
         return Identity(key.user, origin=key.user, method="scram"), last
 
     def _scram_first(self, shown: ScramStep, address: str, exchange: Exchange) -> Result | Failed:

@@ -20,6 +20,7 @@ from typing import Final, Self
 
 from clacks.bus import Bus, Received, Subscription
 from clacks.bus.joining import LOG_ID
+from clacks.common import audit
 from clacks.common.credentials import Credentials as Known
 from clacks.common.errors import BusError
 from clacks.common.exposition import exposed
@@ -404,6 +405,8 @@ class Gateway:
             identity: Identity | None = None
             if uid is not None:
                 identity = self._house.door.of_socket(uid)
+                if identity is not None:
+                    audit.login("gateway", identity.user, "unix", "accepted", identity.method)
             elif self._options.no_auth:
                 identity = Identity(GUEST)
             if identity is None and dialect is not None and dialect.required:

@@ -18,6 +18,7 @@ from typing import Final, Self
 from clacks.amqp.sasl import SaslServer
 from clacks.broker.broker import Broker
 from clacks.broker.peer import BrokerConnection
+from clacks.common import audit
 from clacks.common.credentials import Credentials, ScramKeys
 from clacks.common.errors import BusError, ConnectionFailed
 from clacks.net.tls import channel_of
@@ -225,6 +226,7 @@ class _Socket(asyncio.BufferedProtocol):
         if not self._opened and self._transport is not None:
             self._failure = "no login in time"
             self._server.broker.metrics.count("logins", result="too late")
+            audit.login("broker", "", self.address, "late")
             _log.warning("no login in time address=%s", self.address)
             self._transport.abort()
 

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Final, Self
 
 from clacks.amqp.sasl import DEFAULT_MECHANISMS, Channel, PeerCertificate, SaslServer, user_of_certificate
+from clacks.common import audit
 from clacks.common.credentials import Credentials, VerifiedPasswords
 from clacks.common.errors import BusError, LoginRefused
 from clacks.common.metrics import Metrics
@@ -199,6 +200,7 @@ class Logins:
     def accepted(self, address: str, sasl: SaslServer) -> None:
         """Note that a peer is in."""
         self.metrics.count("logins", result="accepted")
+        audit.login("broker", sasl.user or "", address, "accepted", sasl.mechanism or "")
         log.info("login user=%s mechanism=%s address=%s", sasl.user, sasl.mechanism, address)
 
     def refused(self, address: str, sasl: SaslServer, error: BusError) -> None:
@@ -211,4 +213,5 @@ class Logins:
             result = "wrong"
             self._throttle.failed(address, sasl.claimed or "", self._clock())
         self.metrics.count("logins", result=result)
+        audit.login("broker", sasl.claimed or "", address, result, sasl.mechanism or "")
         log.warning("login refused address=%s result=%s reason=%s", address, result, error)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from scramp import ScramClient, ScramMechanism
@@ -92,6 +93,15 @@ def test_no_repr_shows_a_key() -> None:
     stored = credentials.users["jane"].stored_key
     assert repr(stored) not in repr(credentials)
     assert "secret" not in repr(credentials)
+
+
+def test_salts_of_unknown_users_come_from_the_secret_that_is_kept() -> None:
+    one, same, other = (replace(Credentials(), salts=secret) for secret in (b"a", b"a", b"b"))
+    assert one.keys("ghost").salt == same.keys("ghost").salt != other.keys("ghost").salt
+    assert one.api_key_keys("ghost", 1).salt == same.api_key_keys("ghost", 1).salt
+    changed = one.joined(make_credentials("jane", "secret")).without_user("jane")
+    assert changed.keys("ghost").salt == one.keys("ghost").salt
+    assert "salts" not in repr(one)
 
 
 def test_credentials_survive_the_file_and_no_password_is_in_it() -> None:
