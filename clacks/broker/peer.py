@@ -29,6 +29,7 @@ from clacks.broker.names import Name, Place
 from clacks.broker.queues import Consumer
 from clacks.broker.refusal import INVALID_FIELD, LIMIT, NOT_IMPLEMENTED, Refused
 from clacks.broker.targets import EventTarget, OpaqueTarget, QueueTarget, RelayTarget
+from clacks.broker.telling import Target, told_sender, told_target
 from clacks.broker.topics import Pumped, Subscription
 from clacks.common.errors import ProtocolError, QueryError
 
@@ -365,13 +366,14 @@ class BrokerConnection:
         self,
         link: Any,
         name: Name | None,
-        target: object,
+        target: Target,
         address: str | None,
         release: Callable[[], None],
         *capabilities: str,
     ) -> None:
         answer_target(link, address, capabilities)
-        receiver = self.engine.receiver(link, self.broker.limits.credit, target)
+        told = told_target(target, self.user, address)
+        receiver = self.engine.receiver(link, self.broker.limits.credit, told)
         self._held[receiver] = _Held(name, False, release)
         receiver.open()
 
@@ -401,7 +403,8 @@ class BrokerConnection:
             broker.use_topic(name.address)
         answer_source(link, asked.address, ("topic",), asked.filters, settled=True)
         sender = self.engine.sender(link)
-        subscription = Subscription(sender, self, asked.address, query, broker.waiting(), broker)
+        told = told_sender(sender, self.user, asked.address)
+        subscription = Subscription(told, self, asked.address, query, broker.waiting(), broker)
         sender.context = subscription
 
         def release() -> None:
@@ -444,7 +447,7 @@ class BrokerConnection:
     ) -> None:
         settled = answer_source(link, address, ("queue",))
         sender = self.engine.sender(link)
-        consumer = Consumer(sender, self, queue, settled=settled)
+        consumer = Consumer(told_sender(sender, self.user, address), self, queue, settled=settled)
         sender.context = consumer
 
         def leave() -> None:

@@ -93,7 +93,8 @@ class Bus:
         metrics: Where to count; an own one if None.
         trust_users: Believe the ``user-id`` of calls although the broker does not vouch for it: its operator
             says that all its users may be trusted with each other's names.
-        tracing: Makes a span of each event that is published, and carries its context in the message.
+        tracing: Makes a span of each event that is published, each call and what is done for one, and
+            carries its context in the message.
 
     Example:
         >>> async with Bus("amqp://admin:secret@localhost/org.clacks") as bus:  # doctest: +SKIP
@@ -452,7 +453,10 @@ class Bus:
         """
         self._check_running()
         address = address or command_address(self.domain)
-        return await self._caller.request(request, address, timeout, on_behalf_of, patience)
+        if self.tracing is None:
+            return await self._caller.request(request, address, timeout, on_behalf_of, patience)
+        with self.tracing.call(request.method, address) as context:
+            return await self._caller.request(request, address, timeout, on_behalf_of, patience, context)
 
     async def serve(
         self,
@@ -491,6 +495,7 @@ class Bus:
             workers,
             trust_users=self._trust_users,
             ended=self._service_ended,
+            tracing=self.tracing,
         )
         self._services.append(service)
         service.restore()

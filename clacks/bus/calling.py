@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 from clacks.amqp.connection import (
@@ -80,6 +81,7 @@ class Caller:
         timeout: float,
         on_behalf_of: str | None,
         patience: float | None = None,
+        context: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a call and wait for its answer; for somebody to take it no longer than ``patience``.
 
@@ -93,7 +95,9 @@ class Caller:
         body = jsonrpc.encode(Request(request.method, request.params, id_))
         now = loop.time()
         taken_by = None if patience is None else now + patience
-        call = Call(id_, request.method, address, body, now + timeout, on_behalf_of, taken_by)
+        call = Call(
+            id_, request.method, address, body, now + timeout, on_behalf_of, taken_by, context=context or {}
+        )
         pending = _Pending(call, loop.create_future())
         self._pending[id_] = pending
         pending.timer = loop.call_at(call.expires, self._deadline, pending)
@@ -175,8 +179,9 @@ class Caller:
             # not be taken while we say so.
             ttl=max(1, int((left - min(1.0, left * _EARLIER)) * 1000)),
         )
-        if call.on_behalf_of is not None:
-            message.properties = {ON_BEHALF_OF: call.on_behalf_of}
+        if call.on_behalf_of is not None or call.context:
+            behalf = {} if call.on_behalf_of is None else {ON_BEHALF_OF: call.on_behalf_of}
+            message.properties = {**call.context, **behalf}
         return encode(message)
 
     def _outlet(self, address: str) -> Outlet:

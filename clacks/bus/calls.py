@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from clacks.common.errors import CommandError, CommandTimeout, OutcomeUnknown
@@ -81,6 +82,7 @@ class Call:
         on_behalf_of: For whom a gateway speaks, or None.
         taken_by: When the caller stops waiting for somebody to take it; the deadline if None.
         broker: The container id of the broker that got it first, if that broker remembers calls.
+        context: Properties that carry the context of its trace.
         doubtful: Whether a sending of it lost its link before its outcome came.
     """
 
@@ -92,6 +94,7 @@ class Call:
     on_behalf_of: str | None = None
     taken_by: float | None = None
     broker: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
     state: CallState = CallState.WAITING
     doubtful: bool = False
 

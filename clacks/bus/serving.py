@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +30,7 @@ from clacks.common import jsonrpc
 from clacks.common.errors import CommandError, ConnectionLost, LinkRefused, ProtocolError
 from clacks.common.jsonrpc import Failure, Request, Success
 from clacks.common.limits import DEFAULT_LIMITS
+from clacks.common.tracing import Tracing
 
 __all__ = ["CallHandler", "Service", "handler_of"]
 
@@ -77,6 +79,7 @@ class Service:
         *,
         trust_users: bool,
         ended: Callable[[Service], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._line = line
         self._replies = replies
@@ -84,6 +87,7 @@ class Service:
         self._workers = workers
         self._trust_users = trust_users
         self._ended = ended
+        self._tracing = tracing
         self._memory = CallMemory()
         self._desks = [_Desk(self, address, workers) for address in addresses]
         self._running: set[asyncio.Task[None]] = set()
@@ -251,7 +255,11 @@ class Service:
             if not isinstance(request, Request):
                 raise CommandError(jsonrpc.INVALID_REQUEST, "an answer is no call")
             id_, wanted = request.id, not request.notification
-            result = await self._result(request, user, on_behalf_of)
+            if self._tracing is None:
+                result = await self._result(request, user, on_behalf_of)
+            else:
+                with self._tracing.serve(request.method, desk.address, message.properties):
+                    result = await self._result(request, user, on_behalf_of)
             answer = jsonrpc.encode(Success(result, id_))
             if len(answer) > _LARGEST_ANSWER:
                 words = f"the result is too large: {len(answer)} of {_LARGEST_ANSWER} bytes"
@@ -278,6 +286,8 @@ class Service:
             workers = self._workers * len(self._desks)
             self._threads = ThreadPoolExecutor(workers, thread_name_prefix="clacks-command")
         work = partial(handler, request, user, on_behalf_of)
+        if self._tracing is not None:  # what the command publishes or calls belongs to its span
+            work = partial(contextvars.copy_context().run, work)
         result = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         return await result if inspect.isawaitable(result) else result
 

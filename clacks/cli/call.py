@@ -13,6 +13,7 @@ from clacks.cli.options import PasswordFile, Timeout, Url
 
 if TYPE_CHECKING:
     from clacks.bus import Bus
+    from clacks.common.tracing import Tracing
 
 __all__ = ["app", "argument", "arguments", "call", "completions"]
 
@@ -135,11 +136,13 @@ def call(
 ) -> None:
     """Call a command of an agent and show its result as JSON."""
     import asyncio
+    import os
 
     from clacks.cli.connection import bus_url, open_bus
     from clacks.common.address import command_address
     from clacks.common.jsonrpc import Request
     from clacks.common.settings import Settings
+    from clacks.net.tracing import running_tracing
 
     if method is None and not list_all:
         raise typer.BadParameter("say which command, or --list")
@@ -151,14 +154,15 @@ def call(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
-    async def ask() -> Any:
-        async with open_bus(bus_at, settings) as bus:
+    async def ask(tracing: Tracing | None) -> Any:
+        async with open_bus(bus_at, settings, tracing=tracing) as bus:
             if list_all or describe or method is None:
                 await _describe(bus, None if list_all else method, address, timeout)
                 return None
             return await bus.request(Request(method, named or positional), timeout=timeout, address=address)
 
-    result = asyncio.run(ask())
+    with running_tracing("clacks-call", os.environ) as tracing:
+        result = asyncio.run(ask(tracing))
     if list_all or describe:
         return
     output.line(json.dumps(result, ensure_ascii=False, indent=2 if output.on_terminal() else None))

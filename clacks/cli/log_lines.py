@@ -36,13 +36,18 @@ def fields_of(record: logging.LogRecord) -> tuple[str, dict[str, Any]]:
         if found.group() == "%%":
             rest.append("%%")
             continue
-        value = next(left, None)
+        try:
+            value = next(left)
+        except StopIteration:
+            raise TypeError("more places than values") from None
         key = found["key"]
         if key is None:
             rest.append(found.group())
             kept.append(value)
         else:
             fields[f"{key}_" if key in _OWN else key] = value
+    if next(left, None) is not None:
+        raise TypeError("more values than places")
     rest.append(template[position:])
     text = "".join(rest)
     if kept:

@@ -1,4 +1,5 @@
-"""Traces: who published an event, how it was routed, what its callback took, as spans of OpenTelemetry.
+"""Traces: who published an event, how it was routed, what its callback took, as spans of OpenTelemetry;
+and of commands the call and what was done for it.
 
 The context of a trace travels with the message, in the application properties ``traceparent`` and
 ``tracestate`` (W3C Trace Context, the AMQP binding): a query sees them as any other property, and a consumer
@@ -55,7 +56,7 @@ class Tracing:
     @contextlib.contextmanager
     def publish(self, kind: str, address: str) -> Iterator[Mapping[str, str]]:
         """Span the sending of an event; yields the properties that the message carries."""
-        with self._span(f"publish {kind}", self._kinds.PRODUCER, "send", address, kind, None):
+        with self._span(f"publish {kind}", self._kinds.PRODUCER, "send", address, _event(kind), None):
             properties: dict[str, str] = {}
             self._propagator.inject(properties)
             yield properties
@@ -63,13 +64,31 @@ class Tracing:
     @contextlib.contextmanager
     def route(self, kind: str, address: str, properties: Mapping[str, Any]) -> Iterator[None]:
         """Span what a broker does with an event, as part of the trace that its properties name."""
-        with self._span(f"route {kind}", self._kinds.INTERNAL, "process", address, kind, properties):
+        with self._span(f"route {kind}", self._kinds.INTERNAL, "process", address, _event(kind), properties):
             yield
 
     @contextlib.contextmanager
     def callback(self, kind: str, address: str, properties: Mapping[str, Any]) -> Iterator[None]:
         """Span the callback that an event is given to; an exception that leaves it marks the span."""
-        with self._span(f"callback {kind}", self._kinds.CONSUMER, "process", address, kind, properties):
+        with self._span(
+            f"callback {kind}", self._kinds.CONSUMER, "process", address, _event(kind), properties
+        ):
+            yield
+
+    @contextlib.contextmanager
+    def call(self, method: str, address: str) -> Iterator[Mapping[str, str]]:
+        """Span a call of a command until its answer; yields the properties that the message carries."""
+        with self._span(f"call {method}", self._kinds.CLIENT, "send", address, _command(method), None):
+            properties: dict[str, str] = {}
+            self._propagator.inject(properties)
+            yield properties
+
+    @contextlib.contextmanager
+    def serve(self, method: str, address: str, properties: Mapping[str, Any]) -> Iterator[None]:
+        """Span what an agent or client does for a call; a refusal that leaves it marks the span."""
+        with self._span(
+            f"serve {method}", self._kinds.SERVER, "process", address, _command(method), properties
+        ):
             yield
 
     @contextlib.contextmanager
@@ -79,7 +98,7 @@ class Tracing:
         span_kind: SpanKind,
         operation: str,
         address: str,
-        kind: str,
+        about: Mapping[str, str],
         properties: Mapping[str, Any] | None,
     ) -> Iterator[None]:
         context = None
@@ -93,7 +112,15 @@ class Tracing:
             "messaging.system": "clacks",
             "messaging.operation.type": operation,
             "messaging.destination.name": address,
-            "cloudevents.event_type": kind,
+            **about,
         }
         with self._tracer.start_as_current_span(name, context, span_kind, attributes):
             yield
+
+
+def _event(kind: str) -> dict[str, str]:
+    return {"cloudevents.event_type": kind}
+
+
+def _command(method: str) -> dict[str, str]:
+    return {"rpc.system": "jsonrpc", "rpc.method": method}

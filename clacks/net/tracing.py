@@ -25,7 +25,7 @@ __all__ = ["running_tracing"]
 _log = logging.getLogger(__name__)
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-_LAST: Final = 5000  # milliseconds for the last spans; a collector that is away must not keep a service alive
+_LAST: Final = 2000  # milliseconds for the last spans; a collector that is away must not keep a service alive
 
 
 def _exporters(environ: Mapping[str, str]) -> list[str]:

@@ -87,3 +87,20 @@ def test_agents_tell_their_numbers_by_a_command(up: Service, place: Path) -> Non
     assert value(reading, "connected", part="agent") == 1
     assert value(reading, "connections", part="broker") >= 2
     assert value(reading, "commands_running", part="agent") == 1  # this one
+
+
+def test_every_line_of_the_log_is_an_object_with_fields(up: Service, place: Path) -> None:
+    assert clacks("send", *PHONE, home=place, **login(up)).returncode == 0
+
+    def found(message: str, **fields: str) -> list[dict[str, object]]:
+        logged = [json.loads(line) for line in up.err if line.startswith("{")]
+        wanted = {"message": message, **fields}
+        return [line for line in logged if wanted.items() <= line.items()]
+
+    # In from who sent it, out to those who subscribed to everything.
+    until(lambda: bool(found("< message", user="admin", subject="'PhoneStatus'")))
+    until(lambda: bool(found("> message", user="clacks:gateway", subject="'PhoneStatus'")))
+    (serving,) = found("agent serving", node="n1", queue="core")
+    assert serving["level"] == "INFO"
+    assert serving["logger"] == "clacks.agent.service"
+    assert "secret" not in "".join(up.err).replace("--password-file", "")
