@@ -64,7 +64,9 @@ def audit_to(path: Path) -> None:
 def changing(settings: Settings) -> Iterator[None]:
     """Hold the lock of the state folder; makes the folder, for its owner only, if it is not there."""
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (settings.state_dir / ".lock").open("w") as lock:
+    # For its owner alone: whoever can open it can also hold the lock.
+    opened = os.open(settings.state_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(opened, "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

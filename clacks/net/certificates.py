@@ -283,6 +283,7 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep other processes out; the lock goes with the process, however that ends."""
-    with open(folder / ".lock", "ab") as file:
+    # For its owner alone: whoever can open it can also hold the lock.
+    with open(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
