@@ -106,18 +106,28 @@ class SchemaRegistry:
     def reload(self) -> bool:
         """Read the schema files again if one came, went or changed; tell whether that was so.
 
-        Events made before keep the schema that accepted them.
+        Events made before keep the schema that accepted them. When this process can open no files now, what
+        it read before stays: a bus without event types would drop everything.
         """
         with self._loading:
             before = self._loaded
-            if before is not None and before.signature == signature_of(self.folders):
+            try:
+                if before is not None and before.signature == signature_of(self.folders):
+                    return False
+                self._loaded = self._read()
+            except OSError as error:
+                if before is None:
+                    raise
+                _log.error("schemas not read again, the old ones stay: %s", error)
                 return False
-            self._loaded = self._read()
         return before is not None
 
     def stale(self) -> bool:
         """Tell whether a schema file came, went or changed since they were read (one listing per folder)."""
-        return self._state().signature != signature_of(self.folders)
+        try:
+            return self._state().signature != signature_of(self.folders)
+        except OSError:  # nothing can be opened now: see reload
+            return False
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ same name. What a file says beyond that is the concern of ``schema.py``.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,9 @@ _SPACES = {
     f"{_X}notation": "notation",
 }
 _FILE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\.xsd")
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that tell of this process or machine, and not of the file: it will be readable again."""
 
 Signature = tuple[tuple[str, int, int], ...]
 """Paths, modification times (ns) and sizes of all schema files: equal if nothing changed."""
@@ -67,7 +71,11 @@ class SchemaFile:
 
 
 def signature_of(folders: Iterable[Path]) -> Signature:
-    """Return what tells whether files came, went or changed. A folder that is missing counts as empty."""
+    """Return what tells whether files came, went or changed. A folder that is missing counts as empty.
+
+    Raises:
+        OSError: This process can open nothing now; that says nothing of the folder.
+    """
     found = []
     for folder in folders:
         try:
@@ -76,7 +84,9 @@ def signature_of(folders: Iterable[Path]) -> Signature:
                     if entry.name.endswith(".xsd") and not entry.name.startswith("."):
                         state = entry.stat()
                         found.append((entry.path, state.st_mtime_ns, state.st_size))
-        except OSError:
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
             continue
     return tuple(sorted(found))
 
@@ -84,13 +94,19 @@ def signature_of(folders: Iterable[Path]) -> Signature:
 def read_folders(
     folders: Iterable[Path], limits: Limits = DEFAULT_LIMITS
 ) -> tuple[list[SchemaFile], list[SchemaError]]:
-    """Read all schema files, folder by folder, each folder in the order of file names."""
+    """Read all schema files, folder by folder, each folder in the order of file names.
+
+    Raises:
+        OSError: This process can open nothing now.
+    """
     files: list[SchemaFile] = []
     refused: list[SchemaError] = []
     for folder in folders:
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
+            if error.errno in _OURS:
+                raise
             refused.append(SchemaError(str(folder), error.strerror or "cannot be read"))
             continue
         for name in names:
@@ -108,6 +124,8 @@ def _read_file(path: Path, limits: Limits) -> SchemaFile:
         with path.open("rb") as stream:
             data = stream.read(limits.message_size + 1)
     except OSError as error:
+        if error.errno in _OURS:
+            raise
         raise SchemaError(str(path), error.strerror or "cannot be read") from None
     try:
         root, data = read_document(data, limits)

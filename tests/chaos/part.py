@@ -178,17 +178,7 @@ async def _answering(metrics: Metrics, mouth: Mouth | None = None) -> None:
         words = json.loads(line)
         if words.get("stop") and mouth is not None:
             mouth.stop()
-        _say(
-            metrics=flat(metrics),
-            rss=_rss(),
-            fds=len(os.listdir("/proc/self/fd")),
-            cpu=time.process_time(),
-        )
-
-
-def _rss() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+        _say(metrics=flat(metrics))
 
 
 def _settings(options: dict[str, Any]) -> Any:
@@ -233,6 +223,7 @@ async def _agent(options: dict[str, Any]) -> None:
     from clacks.cli.recording import running_recorder
 
     settings = _settings(options)
+    settings.rights_file.write_text('[users.admin]\nroles = ["admin"]\n')
     registry = SchemaRegistry(plugins=False)
     registry.load()
     bus = Bus(options["url"], registry=registry, limits=settings.limits)

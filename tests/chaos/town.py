@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from clacks.bus import Bus
 from clacks.common.limits import Limits
 from clacks.common.schema import SchemaRegistry
@@ -83,7 +85,10 @@ class Part:
         """Return its metrics, resident size, file descriptors, CPU seconds."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(words).encode() + b"\n")
-        return await self._hear()
+        answer = await self._hear()
+        # From outside: it may have no file descriptor left to look at itself.
+        seen = psutil.Process(self.process.pid)
+        return {**answer, "rss": seen.memory_info().rss, "fds": seen.num_fds()}
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -124,6 +129,11 @@ class Town:
         """Start a broker there (again)."""
         self.broker = Part("broker", **{**self.options, **options})
         await self.broker.start()
+
+    async def up_with(self, **variables: str) -> None:
+        """Start a broker with these variables."""
+        self.broker = Part("broker", **self.options)
+        await self.broker.start(**variables)
 
     def url(self, port: int | None = None, user: str = "admin:secret") -> str:
         """Return the URL of the bus; through a relay if ``port`` says so."""
