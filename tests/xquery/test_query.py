@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gc
+import resource
 import sys
+import time
 from decimal import Decimal
 
 import pytest
 from elementpath.xpath31 import XPath31Parser
 from lxml import etree
 
-from clacks.common.errors import QueryEvaluationError, QuerySyntaxError
+from clacks.common.errors import QueryError, QueryEvaluationError, QuerySyntaxError
 from clacks.xquery import Resolvers, compile_query, wrap
 
 EVENT = etree.XML(
@@ -225,3 +228,38 @@ def test_memory_is_flat_over_twenty_thousand_runs():
         query.evaluate(trees[turn % 2])
     gc.collect()
     assert sys.getallocatedblocks() - before < 1000
+
+
+@pytest.mark.soak
+def test_memory_is_flat_over_a_million_runs(capsys):
+    """One query, a million runs over three kinds of document; errors and deep recursion now and then."""
+    query = compile_query(
+        "declare variable $limit external := 2;"
+        "let $e := /*/* where $e/*:Status = ('idle', 'busy') and matches($e/*:CallerId, '^[0-9]{3,}$')"
+        " return if (count($e/*) > $limit) then <hit n='{local-name($e)}'>{$e/*:CallerId/text()}</hit>"
+        " else error()"
+    )
+    deep = compile_query("declare function local:f($n) { local:f($n + 1) }; local:f(1)")
+    sources = [etree.tostring(EVENT), b"<a><b/></a>", etree.tostring(EVENT).replace(b"Status>", b"State>")]
+
+    def run(turns):
+        for turn in range(turns):
+            with contextlib.suppress(QueryError):
+                query.matches(etree.fromstring(sources[turn % 3]), {"limit": turn % 5})
+            if turn % 10_000 == 0:
+                with contextlib.suppress(QueryError):
+                    deep.matches(None)
+        gc.collect()
+        return sys.getallocatedblocks(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    run(5_000)
+    blocks, kilobytes = run(50_000)
+    began = time.process_time()
+    blocks_after, kilobytes_after = run(1_000_000)
+    with capsys.disabled():
+        print(
+            f"\na million runs: {time.process_time() - began:.0f} s of CPU, {blocks_after - blocks} blocks"
+            f" and {kilobytes_after - kilobytes} KiB more"
+        )
+    assert blocks_after - blocks < 1000
+    assert kilobytes_after - kilobytes < 4096
