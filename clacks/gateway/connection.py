@@ -328,6 +328,8 @@ class Connection:
                 await self._resend(subscriber, delivered, sent)
         except StoreError as error:
             _log.warning("the event log cannot be read: %s", error)
+        except QueryError as error:
+            _log.warning("a replay was cut short user=%s: %s", self._access.user, error)
 
     async def _resend(self, subscriber: Subscriber, delivered: Delivered, sent: set[str]) -> None:
         self._house.fanout.send(subscriber, delivered)

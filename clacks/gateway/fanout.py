@@ -9,10 +9,12 @@ all events of a topic (queries, tests, paces, one copy for a connection) is aske
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from clacks.common.errors import QueryBudgetExceeded
 from clacks.common.metrics import Metrics
 from clacks.common.schema import SchemaRegistry
 from clacks.dialects.access import Access
@@ -21,10 +23,14 @@ from clacks.dialects.delivered import Delivered
 from clacks.dialects.topics import PatternTree
 from clacks.filters.index import FilterIndex, event_kinds
 from clacks.net.web_link import Link, Outbox
+from clacks.xquery.budget import BROKER_BUDGET, BUDGET_CODE
 
 __all__ = ["Fanout", "Subscriber"]
 
 _log = logging.getLogger(__name__)
+
+_JUDGED: Final = 2.0
+"""Seconds of CPU that one query may take on events that were: 10^5 events for most, 100 for a hostile one."""
 
 _PLANS: Final = 4096
 """Topics whose plan is remembered."""
@@ -121,7 +127,7 @@ class Fanout:
         self._topics: PatternTree[Subscriber] = PatternTree()
         self._kinds: dict[str | None, dict[Subscriber, None]] = {}
         self._looks: dict[tuple[Form, bytes, Callable[[bytes], bytes]], _Look] = {}
-        self._index = FilterIndex(on_error=self._query_failed)
+        self._index = FilterIndex(budget=BROKER_BUDGET, on_error=self._query_failed)
         self._failed: set[Hashable] = set()
         self._version = 0
         self._plans: OrderedDict[str, _Plan] = OrderedDict()
@@ -308,20 +314,35 @@ class Fanout:
     def judge(self, wanted: Wanted) -> Callable[[Delivered], bool]:
         """Return a test for events that did not come from the bus just now; rights are not part of it.
 
+        The test raises `QueryBudgetExceeded` when the query has used ``_JUDGED`` seconds of CPU: each event
+        has a budget of its own, and a log has a million events.
+
         Raises:
             QueryError: If the query does not compile.
         """
         index: FilterIndex | None = None
+        spent = 0.0
         if wanted.xquery is not None:
-            index = FilterIndex()
+            index = FilterIndex(budget=BROKER_BUDGET)
             index.add("wanted", wanted.xquery)
+
+        def matches(delivered: Delivered) -> bool:
+            nonlocal spent
+            if index is None:
+                return True
+            if spent > _JUDGED:
+                raise QueryBudgetExceeded(BUDGET_CODE, f"the query took {_JUDGED:g} s on events of the log")
+            begun = time.thread_time()
+            found = bool(index.match(delivered.event))
+            spent += time.thread_time() - begun
+            return found
 
         def wants(delivered: Delivered) -> bool:
             if wanted.kinds is not None and delivered.kind not in wanted.kinds:
                 return False
             if wanted.wildcard and not self._registry.annotations(delivered.kind).wildcard:
                 return False
-            if index is not None and not index.match(delivered.event):
+            if not matches(delivered):
                 return False
             return wanted.test is None or wanted.test(delivered)
 

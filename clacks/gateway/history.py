@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from clacks.common.errors import EventError, StoreError
+from clacks.common.errors import EventError, QueryError, StoreError
 from clacks.common.schema import SchemaRegistry
 from clacks.dialects.access import Access
 from clacks.dialects.actions import Failed, Failure, Recalled, Since, Wanted
@@ -26,6 +26,7 @@ __all__ = ["History"]
 _log = logging.getLogger(__name__)
 
 _PAGE: Final = 500
+_TURN: Final = 0.005  # seconds before others have the loop
 _PAGES: Final = 200
 """Pages that one question reads of a topic: 100,000 events; a filter that lets nothing through ends there."""
 _MOST_TOPICS: Final = 1000
@@ -100,6 +101,8 @@ class History:
                 found += events
                 complete = complete and all_of_it
             return Recalled(tuple(found), complete)
+        except QueryError as error:
+            return Failed(Failure.LIMIT, str(error))
         except StoreError as error:
             _log.warning("the event log cannot be read: %s", error)
             return Failed(Failure.UNAVAILABLE, "the event log cannot be read")
@@ -160,6 +163,7 @@ class History:
 
         Raises:
             StoreError: If the log cannot be read.
+            QueryBudgetExceeded: By ``wants``.
         """
         for part in await self._parts(wanted):
             await self._settled(part)
@@ -187,7 +191,7 @@ class History:
             page = await self._events.read(
                 after=start, since=begin, kinds=part.kinds, key=part.key, limit=_PAGE
             )
-            for entry in page.entries:
+            async for entry in _in_turns(page.entries):
                 delivered = self._seen(entry, access, wants)
                 if delivered is not None and delivered.time >= earliest:
                     yield delivered
@@ -223,7 +227,7 @@ class History:
             )
             seen = [
                 delivered
-                for entry in page.entries
+                async for entry in _in_turns(page.entries)
                 if (delivered := self._seen(entry, access, wants)) is not None and delivered.time >= begin
             ]
             complete = len(page.entries) <= size and not page.more
@@ -260,3 +264,14 @@ class History:
                 return None
             start, begin = page.next, None
         return None
+
+
+async def _in_turns(entries: Iterable[LogEntry]) -> AsyncIterator[LogEntry]:
+    """Yield all of them, and let others have the loop between two when these took a while."""
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    for entry in entries:
+        yield entry
+        if loop.time() - since > _TURN:
+            await asyncio.sleep(0)
+            since = loop.time()
