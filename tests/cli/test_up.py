@@ -68,7 +68,7 @@ class Listener:
 
 @pytest.mark.parametrize("scheme", ["amqp", "amqps"])
 def test_an_event_comes_through(up: Service, place: Path, scheme: str) -> None:
-    with Listener(up, place, "--count", "1") as listener:
+    with Listener(up, place, "--type", "PhoneStatus", "--count", "1") as listener:
         sent = clacks(
             "send",
             "PhoneStatus",
@@ -117,7 +117,7 @@ def test_commands_are_called_and_their_errors_told(up: Service, place: Path) -> 
     unknown = clacks("call", "noSuchMethod", home=place, **login(up))
     assert (unknown.returncode, unknown.stdout) == (8, "")
     assert "noSuchMethod" in unknown.stderr
-    with Listener(up, place, "-n", "1", "-f", "json") as listener:
+    with Listener(up, place, "-t", "PhoneStatus", "-n", "1", "-f", "json") as listener:
         assert clacks("call", "sendEvent", GOOD, home=place, **login(up)).returncode == 0
         assert "PhoneStatus" in listener.end()[1]
 
@@ -169,7 +169,7 @@ def test_a_new_event_type_is_known_without_a_restart_and_can_be_pulled(
     pulled = clacks("events", "pull", "--folder", str(other), home=place, **login(up))
     assert pulled.stdout == f"{other}/DoorOpened.xsd\n", pulled.stderr
     assert (other / "DoorOpened.xsd").read_bytes() == (place / "events" / "DoorOpened.xsd").read_bytes()
-    with Listener(up, place, "-n", "1", "-f", "json", "--events", "events") as listener:
+    with Listener(up, place, "-t", "DoorOpened", "-n", "1", "-f", "json", "--events", "events") as listener:
         sent = clacks(
             "send",
             "DoorOpened",
@@ -213,5 +213,5 @@ def test_an_agent_of_its_own_shares_the_commands(up: Service, place: Path) -> No
 def test_up_stops_cleanly(tmp_path: Path) -> None:
     with running("up", *FREE, "--user", "admin:secret", home=tmp_path) as service:
         assert service.stop(signal.SIGTERM) == 0
-    assert service.err[-1] == "stopping"
+    assert "stopping" in service.err
     assert not any("Traceback" in line or "ERROR" in line for line in service.err)
