@@ -27,7 +27,7 @@ from clacks.bus.confirming import ConfirmedPublisher
 from clacks.bus.joining import Joint
 from clacks.bus.publishing import Publisher
 from clacks.bus.recording import LOG_QUEUE, PATIENCE, record
-from clacks.bus.replaying import Replay, Since
+from clacks.bus.replaying import Replay, Since, place_of
 from clacks.bus.replies import Replies
 from clacks.bus.serving import CallHandler, Service
 from clacks.bus.state import BusState, StateChange, StateWatch
@@ -382,6 +382,7 @@ class Bus:
         joint: Joint[Item] = Joint(
             events=max(1, (queue_events or self._limits.queue_events) // 2),
             size=(queue_bytes or self._limits.queue_bytes) // 2,
+            after=place_of(since),
         )
         found = await self._subscriber.subscribe(xquery, kinds, queue_events, queue_bytes, joint)
         found.replay = Replay(found, joint, self._ask_log, self._registry, self.domain, kinds)

@@ -45,9 +45,13 @@ class Joint(Generic[Item]):
         events: How many live events may be held back.
         size: How many bytes of them.
         remembered: How many events are remembered.
+        after: The place in the log that the reader has read up to already, if it named one.
     """
 
-    def __init__(self, *, events: int, size: int, remembered: int = 10_000) -> None:
+    def __init__(
+        self, *, events: int, size: int, remembered: int = 10_000, after: tuple[int, int] | None = None
+    ) -> None:
+        self.after = after
         self.holding = True
         """Whether live events are held back: the log is being read."""
         self._most_events = events

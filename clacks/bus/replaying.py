@@ -29,8 +29,9 @@ from clacks.common.errors import (
 )
 from clacks.common.jsonrpc import OUTCOME_UNKNOWN, UNAVAILABLE
 from clacks.common.schema import SchemaRegistry
+from clacks.store.ids import LogId
 
-__all__ = ["Replay", "Since", "since_text"]
+__all__ = ["Replay", "Since", "place_of", "since_text"]
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,14 @@ def since_text(since: Since) -> str | int | float:
     if isinstance(since, timedelta):
         return -abs(since.total_seconds())
     return since
+
+
+def place_of(since: object) -> tuple[int, int] | None:
+    """Return ``since`` as a place in the log, or None if it is none but a time."""
+    try:
+        return LogId.parse(since) if isinstance(since, str) else None
+    except ValueError:
+        return None
 
 
 class Replay:

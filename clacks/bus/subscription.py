@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clacks.amqp.messages import Message
-from clacks.bus.joining import AGAIN, Joint
+from clacks.bus.joining import AGAIN, LOG_ID, Joint
 from clacks.common.errors import ProtocolError
 from clacks.common.event import Event
 from clacks.common.metrics import Counter, Metrics
+from clacks.store.ids import LogId
 
 if TYPE_CHECKING:
     from clacks.bus.replaying import Replay
@@ -195,6 +196,8 @@ class Subscription:
         item = self.item(event, message, address)
         joint = self._joint
         if joint is not None:
+            if joint.after is not None and message.mentions(AGAIN) and _had(message, joint.after):
+                return  # its reader said that it had all up to there, perhaps in an earlier life
             if not joint.live(_id_of(message), event.xml, item, item[3]):
                 return
         elif message.mentions(AGAIN):
@@ -291,6 +294,15 @@ class Subscription:
         self._ended(self)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _had(message: Message, after: tuple[int, int]) -> bool:
+    """Tell whether an event stands in the log at ``after`` or before."""
+    try:
+        place = message.properties.get(LOG_ID)
+        return isinstance(place, str) and LogId.parse(place) <= after
+    except (ProtocolError, ValueError):
+        return False
 
 
 def _id_of(message: Message) -> str | None:
