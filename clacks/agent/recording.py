@@ -157,8 +157,8 @@ class Recorder:
             self._subscription = await self._bus.subscribe(
                 kinds=self._plain_kinds(), queue_events=WAITING_EVENTS, queue_bytes=WAITING_BYTES
             )
-            # Before anything new, so that the order on the bus stays that of the log: readers remember how far
-            # they came by the log id of what they got last.
+            # Before anything new, so that the order on the bus stays that of the log: readers remember how
+            # far they came by the log id of what they got last.
             if self._doubtful:
                 await self._publish_again()
             self._services.append(
