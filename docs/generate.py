@@ -21,6 +21,7 @@ from clacks.cli.main import COMMANDS, app
 from clacks.common import errors, limits, settings, settings_parts
 from clacks.common.errors import QueryError
 from clacks.common.limits import Limits
+from clacks.common.metric_names import METRICS, MetricKind, shown_name
 from clacks.common.rights import BUILTIN_ROLES
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
@@ -42,6 +43,7 @@ def write_all(folder: Path) -> None:
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "brokers.md": brokers_page(),
+        "metrics.md": metrics_page(),
         "xquery.md": xquery_page(),
         "truenas-events.md": events_of_truenas(SchemaRegistry(plugins=False)),
     }
@@ -226,6 +228,31 @@ def brokers_page() -> str:
         parts.append(f"| `{profile.name}` | `{address}` | {filters} | {users} |")
     parts.append("")
     parts += [f"`{profile.name}`\n: {profile.advice}\n" for profile in PROFILES.values() if profile.advice]
+    return "\n".join(parts) + "\n"
+
+
+def metrics_page() -> str:
+    parts = [
+        "# Metrics\n\nWritten from the table in `clacks.common.metric_names`. Each has the label `part` beside its own: the part"
+        " of the process that counts. How to see them is told in [watch a bus](../../howto/observability.md).\n"
+    ]
+    heads = {
+        MetricKind.COUNTER: "Counters: they only grow; their rate says something.",
+        MetricKind.GAUGE: "Gauges: how many there are now.",
+        MetricKind.HISTOGRAM: "Histograms: how values spread, in seconds.",
+    }
+    for kind, head in heads.items():
+        parts.append(f"## {kind.value.capitalize()}s\n\n{head}\n\n| name | labels | |\n|---|---|---|")
+        parts += [
+            f"| `{shown_name(name)}` | {', '.join(f'`{label}`' for label in metric.labels)} | {metric.meaning} |"
+            for name, metric in METRICS.items()
+            if metric.kind is kind
+        ]
+        parts.append("")
+    parts.append(
+        "Of the process itself there are `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds` and"
+        " others, without the label `part`."
+    )
     return "\n".join(parts) + "\n"
 
 

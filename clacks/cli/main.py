@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "call": "Call a command of an agent.",
     "nodes": "Show the nodes of the domain.",
     "clients": "Show the clients of the domain.",
+    "top": "Show what goes through the bus, live.",
     "log": "See, copy and prune the event log of a running agent.",
     "events": "See, check and make event types.",
     "users": "See, add and remove users and their API keys.",

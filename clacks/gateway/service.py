@@ -140,7 +140,9 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics() if metrics is None else metrics
         self.measured = Measured() if measured is None else measured
-        self.measured.add("gateway", self.metrics)
+        self.measured.add(
+            "gateway", self.metrics, lambda: [("connected", {}, int(bus.connection is not None))]
+        )
         self.server = WebServer(tuple(listeners), self, limits, self.metrics)
         self._bus = bus
         self._registry = registry

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import select
+import signal
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +17,7 @@ import pytest
 
 from clacks.common.exposition import parsed
 from clacks.common.measured import Reading
-from tests.cli.processes import Service, clacks, running
+from tests.cli.processes import CLACKS, Service, clacks, environment, running
 from tests.cli.test_up import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.net]
@@ -104,3 +110,61 @@ def test_every_line_of_the_log_is_an_object_with_fields(up: Service, place: Path
     assert serving["level"] == "INFO"
     assert serving["logger"] == "clacks.agent.service"
     assert "secret" not in "".join(up.err).replace("--password-file", "")
+
+
+def rows(text: str) -> dict[str, list[list[str]]]:
+    """Return the lines that ``clacks top`` writes into a pipe, by the name of their table."""
+    found: dict[str, list[list[str]]] = {}
+    for line in text.splitlines():
+        name, *cells = line.split("\t")
+        found.setdefault(name, []).append(cells)
+    return found
+
+
+@pytest.mark.parametrize("way", ["agents", "pages"])
+def test_top_shows_what_goes_through_the_bus(up: Service, place: Path, way: str) -> None:
+    assert clacks("send", *PHONE, home=place, **login(up)).returncode == 0
+    pages = (page(up),) if way == "pages" else ()
+    ended = clacks("top", "--once", "--interval", "0.2", *pages, home=place, **login(up))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = rows(ended.stdout)
+    parts = {row[1]: row for row in found["process"]}
+    assert set(parts) == {"broker", "agent", "gateway"}
+    assert parts["broker"][2].endswith(" in")
+    assert parts["agent"][2] == parts["gateway"][2] == "up"
+    (phones,) = [row for row in found["type"] if row[0] == "PhoneStatus"]
+    assert int(phones[-1]) >= 1
+
+
+def test_top_says_in_a_line_that_nobody_is_there(place: Path) -> None:
+    ended = clacks("top", "--once", "http://127.0.0.1:1/metrics", home=place)
+    assert (ended.returncode, ended.stdout) == (6, "")
+    assert ended.stderr.count("\n") == 1
+    assert "127.0.0.1:1" in ended.stderr
+
+
+def test_top_draws_its_tables_again_on_a_terminal(up: Service, place: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*CLACKS, "top", "--interval", "0.2", page(up)],
+        env=environment(place, TERM="xterm", COLUMNS="200", LINES="50"),
+        cwd=place,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while shown.count(b"gateway") < 3:
+            shown += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        while select.select([ours], [], [], 30)[0] and process.poll() is None:
+            with contextlib.suppress(OSError):
+                shown += os.read(ours, 65536)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+    assert b"\x1b[?1049l" in shown  # the screen that was there before is back
