@@ -1,4 +1,4 @@
-"""A whole run with secrets that cannot be mistaken: no log, process list, error text or open file has them."""
+"""A whole run with secrets that cannot be mistaken: no log, process list, error text or file has them."""
 
 from __future__ import annotations
 
