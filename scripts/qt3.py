@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFORMANCE = ROOT / "tests" / "conformance"
 KNOWN = CONFORMANCE / "failing.txt"
 MOST_AGAIN = 25
+LIMIT = 5
+LIMIT_ALONE = 20
+"""Seconds that a test has, by the clock, beside another one and by itself."""
 
 
 def known() -> dict[str, str]:
@@ -30,18 +33,23 @@ def known() -> dict[str, str]:
     return {name: "".join(reason) for name, *reason in pairs}
 
 
-def run(folder: Path, *options: str) -> dict[str, str]:
-    """Run tests; return the status of each that ran."""
+def run(folder: Path, limit: int, *options: str) -> dict[str, str]:
+    """Run tests of at most ``limit`` seconds each; return the status of each that ran."""
     with tempfile.TemporaryDirectory() as name:
         report = Path(name) / "report.json"
         subprocess.run(
             [
                 sys.executable,
                 str(folder / "run_qt3.py"),
-                *("--engine", "qt3_adapter:Engine", "--spec", "XQ31", "--quiet", "--out", str(report)),
+                *("--engine", "qt3_adapter:Engine", "--spec", "XQ31", "--quiet"),
+                *("--limit", str(limit), "--out", str(report)),
                 *options,
             ],
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{CONFORMANCE}"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{CONFORMANCE}",
+                "QT3_LIMIT": str(limit),
+            },
             cwd=folder,
             check=True,
         )
@@ -51,7 +59,7 @@ def run(folder: Path, *options: str) -> dict[str, str]:
 
 def main(folder: Path, write: bool) -> int:
     """Run everything; return the exit code."""
-    ran = run(folder, "--workers", "2")
+    ran = run(folder, LIMIT, "--workers", "2")
     failing = {test: status for test, status in ran.items() if status != "pass"}
     reasons = known()
     if write:
@@ -65,7 +73,7 @@ def main(folder: Path, write: bool) -> int:
         # The limit is wall time, and two workers share the machine with whatever else runs: what is slow for
         # that reason is measured once more by itself. What is wrong is wrong again.
         again = "|".join(re.escape(test) for test in new)
-        alone = run(folder, "--workers", "1", "--limit", "20", "--filter", f"^(?:{again})$")
+        alone = run(folder, LIMIT_ALONE, "--workers", "1", "--filter", f"^(?:{again})$")
         failing.update(alone)
         new = [test for test in new if failing[test] != "pass"]
     for test in new:
