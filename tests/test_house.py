@@ -22,6 +22,7 @@ BROAD_EXCEPTS = {
     "clacks/agent/plugins.py": "around a plug-in, somebody else's code: the agent starts without it",
     "clacks/common/command.py": "around a command, somebody else's code: the caller gets an answer",
     "clacks/bus/serving.py": "around the handler of a call, somebody else's code: the caller gets an answer",
+    "clacks/filters/index.py": "around a query of somebody else: a fault of the engine concerns it alone",
     "clacks/common/plugins.py": "around loading a plug-in, somebody else's code: the others are loaded",
     "clacks/common/components/consumer.py": "around a callback, somebody else's code: the consumer lives on",
     "clacks/cli/main.py": "the last line of defence: a traceback is not what a user should see",

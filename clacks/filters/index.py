@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ from clacks.xquery.budget import DEFAULT, QueryBudget
 from clacks.xquery.conditions import Condition, NameTest, Opaque, is_exact, parts
 
 __all__ = ["Explanation", "FilterIndex", "Statistics", "event_kinds"]
+
+_log = logging.getLogger(__name__)
 
 _ROOT: Final = NameTest(EVENTS_NS, "Event")
 _NOTHING: Final = Slot()
@@ -366,6 +369,16 @@ class _Engine:
         self._document: object | None = None
 
     def holds(self, entry: Entry) -> bool:
+        try:
+            return self._holds(entry)
+        except Exception as error:  # noqa: BLE001 - logged, and counted against that query
+            # Somebody else's query met a fault of the engine. It is no match for that query, as any other
+            # error: raised from here it would be the publisher's, and that of all other subscribers.
+            _log.exception("the engine failed on a filter query=%s", ascii(entry.text[:300]))
+            self._index._failed(entry, error)
+            return False
+
+    def _holds(self, entry: Entry) -> bool:
         index = self._index
         index.statistics.evaluations += 1
         if entry.query is None:

@@ -289,10 +289,13 @@ def qname_of(text: str, static: Any, *, default: bool = True) -> QName:
     prefix, colon, local = text.rpartition(":")
     if NAME.fullmatch(local) is None or (colon and NAME.fullmatch(prefix) is None):
         raise failure("FORG0001", f"{text[:60]!r} is no xs:QName")
-    if not colon:
-        return QName(static.element_namespace if default else "", local)
     try:
+        if not colon:
+            return QName(static.element_namespace if default else "", local)
         return QName(static.namespaces[prefix], text)
+    except ValueError:
+        # elementpath takes fewer characters in a name than XML has: those that Unicode calls letters.
+        raise failure("FORG0001", f"{text[:60]!r} is a name with characters that are not taken") from None
     except KeyError:
         raise failure("FONS0004", f"prefix {prefix!r} is not declared") from None
 
