@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from clacks.cli import output
 from clacks.cli.files import audit_to
+from clacks.common.address import is_loopback
 from clacks.common.errors import SettingsError
 from clacks.common.measured import Measured
 from clacks.common.settings import Settings
+from clacks.gateway.listeners import Listen, parse_listen
 
 if TYPE_CHECKING:
     from clacks.bus import Bus
@@ -29,15 +31,30 @@ def as_service(
         goes_on: Whether it is one: what does its work and ends shows warnings alone.
 
     Raises:
-        SettingsError: If there is no such format.
+        SettingsError: If there is no such format, or the page cannot be where ``metrics`` says.
     """
     if log_format not in (None, "text", "json"):
         raise SettingsError("--log-format", f"text or json expected, not {log_format!r}")
     settings = settings.changed(metrics=metrics, log_format=log_format)
+    if settings.metrics:
+        _place(settings)  # said now, not when half of the service is there
     output.log_as_service(json=settings.log_format == "json", goes_on=goes_on)
     if settings.audit_log is not None and goes_on:
         audit_to(settings.audit_log)
     return settings
+
+
+def _place(settings: Settings) -> Listen:
+    """Return where the page is to be."""
+    try:
+        found = parse_listen(f"http={settings.metrics}")
+    except SettingsError as error:
+        raise SettingsError("metrics", error.reason) from error
+    if found.path is not None:
+        raise SettingsError("metrics", "HOST:PORT or PORT expected")
+    if not is_loopback(found.host) and settings.metrics_token is None:
+        raise SettingsError("metrics", f"{found.host} is not loopback: that needs metrics_token, a file")
+    return found
 
 
 def measured_bus(part: str, bus: Bus) -> Measured:
@@ -60,17 +77,10 @@ async def running_metrics(settings: Settings, measured: Measured) -> AsyncIterat
         return
     from clacks.cli.connection import read_password_file
     from clacks.cli.web import Certificates
-    from clacks.common.address import is_loopback
     from clacks.common.exposition import exposed
-    from clacks.gateway.listeners import parse_listen
     from clacks.net.metrics_server import MetricsServer
 
-    try:
-        place = parse_listen(f"http={settings.metrics}")
-    except SettingsError as error:
-        raise SettingsError("metrics", error.reason) from error
-    if place.path is not None:
-        raise SettingsError("metrics", "HOST:PORT or PORT expected")
+    place = _place(settings)
     token = None if settings.metrics_token is None else read_password_file(settings.metrics_token)
     certificates = None if is_loopback(place.host) else Certificates(settings)
     server = MetricsServer(

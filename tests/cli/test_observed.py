@@ -10,13 +10,14 @@ import select
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from clacks.common.exposition import parsed
 from clacks.common.measured import Reading
+from tests.cli.conftest import Ended
 from tests.cli.processes import CLACKS, Service, clacks, environment, running
 from tests.cli.test_up import until
 
@@ -168,3 +169,56 @@ def test_top_draws_its_tables_again_on_a_terminal(up: Service, place: Path) -> N
         process.communicate()
         os.close(ours)
     assert b"\x1b[?1049l" in shown  # the screen that was there before is back
+
+
+def test_each_service_shows_its_own_part(tmp_path: Path) -> None:
+    (tmp_path / "state" / "clacks").mkdir(parents=True)
+    (tmp_path / "state" / "clacks" / "rights.toml").write_text('[users.admin]\nroles = ["admin"]\n')
+    (tmp_path / "token").write_text("geheim\n")
+    (tmp_path / "token").chmod(0o600)
+    far = {"CLACKS_METRICS_TOKEN": str(tmp_path / "token")}
+    free = ("--port", "0", "--tls-port", "0", "--metrics", "0.0.0.0:0", "--user", "admin:secret")
+    with running("broker", *free, home=tmp_path, **far) as broker:
+        assert page(broker).startswith("https://0.0.0.0:")
+        at = page(broker).replace("0.0.0.0", "localhost")
+        log = {"CLACKS_URL": broker.url("amqp", "admin"), "CLACKS_PASSWORD": "secret", "CLACKS_METRICS": "0"}
+        with (
+            running("agent", "--node", "n2", home=tmp_path, **log) as agent,
+            running("client", home=tmp_path, **log) as client,
+            running("source", "host", "--no-status", home=tmp_path, **log) as source,
+        ):
+            for service, part in ((agent, "agent"), (client, "client"), (source, "source")):
+                reading = read(page(service))
+                assert {dict(labels).get("part", part) for _, labels in reading.numbers} == {part}
+                assert value(reading, "connected", part=part) == 1
+            assert value(read(page(client)), "events_published", part="client", type="ClientAnnounce") >= 1
+            until(lambda: value(read(page(agent)), "clients", part="agent") == 1)
+            command = ("top", "--once", "--interval", "0.1", at)
+            refused = clacks(*command, home=tmp_path)
+            assert (refused.returncode, "401" in refused.stderr) == (6, True)
+            ended = clacks(*command, "--token-file", "token", page(agent), home=tmp_path)
+            assert (ended.returncode, ended.stderr) == (0, "")
+            found = {row[1]: row for row in rows(ended.stdout)["process"]}
+            assert set(found) == {"broker", "agent"}
+            assert int(found["broker"][2].removesuffix(" in")) >= 3
+            # What agents tell is their own process alone.
+            told = clacks("top", "--once", "--interval", "0.1", home=tmp_path, **log)
+            assert [row[:3] for row in rows(told.stdout)["process"]] == [["n2", "agent", "up"]]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        (("--metrics", "0.0.0.0:0"), "not loopback"),
+        (("--metrics", "nowhere:x"), "metrics"),
+        (("--metrics", "unix:/x"), "metrics"),
+        (("--log-format", "xml"), "log-format"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_begins(
+    run: Callable[..., Ended], what: tuple[str, str], words: str
+) -> None:
+    ended = run("broker", "--port", "0", "--tls-port", "0", *what, "--user", "a:b")
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err.count("\n") == 1
+    assert words in ended.err
