@@ -243,6 +243,8 @@ class BrokerConnection:
         self.opened = True
 
     def _connection_closed(self, event: Any) -> None:
+        if event.connection.remote_condition is not None:
+            self._give_up_waiting()  # it hung up on us, because it heard nothing, say: no good-bye
         self._release_all()
         event.connection.close()
         self._end("closed by the peer")
