@@ -73,7 +73,6 @@ async def test_a_flood_at_ten_times_what_a_consumer_can_take_is_accounted_for(
     capacity = 400.0 if scale.long else 200.0
     async with town(tmp_path) as this, scene(this, scale, rate=capacity * 10) as s:
         slow = Ear(await s.listener.subscribe(kinds=["PhoneStatus"], queue_events=100), pause=1 / capacity)
-        begin = len(s.mouth.journal.lines)
         await asyncio.sleep(scale.fault * 3)
         await s.silence()
         await quiet(s.ear, slow)
@@ -82,7 +81,6 @@ async def test_a_flood_at_ten_times_what_a_consumer_can_take_is_accounted_for(
     # A subscription beside another on one bus shares its link; its account begins with what it got first.
     received = got_of(slow.journal)
     first = [one.name for one in ledger.sent].index(received[0])
-    assert first >= begin - 50
     account = Ledger(ledger.case, ledger.sent[first:], [received], ledger.dropped)
     book(account).check_all_accounted()
     assert ledger.delivered == len(ledger.sent), "nobody else waited for it"
