@@ -1,9 +1,9 @@
 """Serialization (XSLT and XQuery Serialization 3.1): a sequence becomes text.
 
 This module has the parameters, what they may be, and the normalization of a sequence that comes before markup
-(section 2). The methods are in ``serialize_markup`` (xml, xhtml, html, text) and ``serialize_values`` (json,
-adaptive). All write characters, never bytes: the encoding only says which characters must be written as
-references.
+(section 2). The methods are in ``serialize_markup`` (xml, xhtml, text), ``serialize_html`` and
+``serialize_values`` (json, adaptive). All write characters, never bytes: the encoding only says which
+characters must be written as references.
 """
 
 from __future__ import annotations
@@ -266,7 +266,8 @@ def serialize(
     Raises:
         QueryEvaluationError: With the codes of the specification (SENR, SERE, SEPM, SESU).
     """
-    from clacks.xquery.serialize_markup import write_html, write_text, write_xml
+    from clacks.xquery.serialize_html import write_html
+    from clacks.xquery.serialize_markup import write_text, write_xml
     from clacks.xquery.serialize_values import write_adaptive, write_json
 
     chosen = parameters if isinstance(parameters, Parameters) else Parameters.of(parameters or {})

@@ -1,4 +1,4 @@
-"""The methods xml, xhtml, html and text (Serialization 3.1, sections 5 to 8).
+"""The methods xml, xhtml and text (Serialization 3.1, 5, 6 and 8); ``serialize_html`` builds on it.
 
 Nodes are walked with a stack: constructed trees may be deep. Whitespace for indentation goes only where an
 element has no text children, so that indenting never changes what mixed content says.
@@ -11,62 +11,30 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from clacks.xquery.errors import failure
 from clacks.xquery.functions_strings import is_xml_char
+from clacks.xquery.html_vocabulary import (
+    INLINE,
+    MATHML,
+    PRESERVED,
+    SVG,
+    VOID_4,
+    VOID_5,
+    XHTML,
+    content_type,
+    escape_uri,
+    is_content_type,
+    is_html5,
+    is_uri,
+)
 from clacks.xquery.nodes import XML_NAMESPACE
 from clacks.xquery.serialize import Parameters
 
-__all__ = ["write_html", "write_text", "write_xml"]
-
-XHTML = "http://www.w3.org/1999/xhtml"
-SVG = "http://www.w3.org/2000/svg"
-MATHML = "http://www.w3.org/1998/Math/MathML"
-VOID_4 = frozenset(
-    {
-        "area", "base", "basefont", "br", "col", "embed", "frame", "hr", "img", "input", "isindex", "link",
-        "meta", "param",
-    }
-)  # fmt: skip
-VOID_5 = (VOID_4 - {"basefont", "frame", "isindex"}) | {"keygen", "source", "track", "wbr"}
-RAW = frozenset({"script", "style"})
-PRESERVED = frozenset({"pre", "textarea", "script", "style", "xmp", "title"})
-INLINE = frozenset(
-    {
-        "a", "abbr", "acronym", "applet", "area", "audio", "b", "basefont", "bdi", "bdo", "big",
-        "br", "button", "canvas", "cite", "code", "data", "datalist", "del", "dfn", "em",
-        "embed", "font", "i", "iframe", "img", "input", "ins", "kbd", "label", "map", "mark",
-        "math", "meter", "noscript", "object", "output", "picture", "progress", "q", "ruby",
-        "s", "samp", "script", "select", "small", "span", "strike", "strong", "sub", "sup",
-        "svg", "template", "textarea", "time", "tt", "u", "var", "video", "wbr",
-    }
-)  # fmt: skip
-BOOLEAN = frozenset(
-    {
-        "allowfullscreen", "async", "autofocus", "autoplay", "checked", "compact", "controls",
-        "declare", "default", "defer", "disabled", "formnovalidate", "hidden", "ismap",
-        "itemscope", "loop", "multiple", "muted", "nohref", "noresize", "noshade", "novalidate",
-        "nowrap", "open", "readonly", "required", "reversed", "scoped", "seamless", "selected",
-        "truespeed", "typemustmatch",
-    }
-)  # fmt: skip
-URI_ATTRIBUTES = {
-    "action": {"form"}, "archive": {"object"}, "background": {"body"},
-    "cite": {"blockquote", "del", "ins", "q"}, "classid": {"object"}, "codebase": {"applet", "object"},
-    "data": {"object"},
-    "datasrc": {"button", "div", "input", "object", "select", "span", "table", "textarea"}, "for": {"script"},
-    "formaction": {"button", "input"}, "href": {"a", "area", "base", "link"}, "icon": {"command"},
-    "longdesc": {"frame", "iframe", "img"}, "manifest": {"html"}, "name": {"a"}, "poster": {"video"},
-    "profile": {"head"},
-    "src": {"audio", "embed", "frame", "iframe", "img", "input", "script", "source", "track", "video"},
-    "usemap": {"img", "input", "object"},
-}  # fmt: skip
+__all__ = ["write_text", "write_xml"]
 
 TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;", "\x85": "&#x85;", "\u2028": "&#x2028;"}
 ATTRIBUTE_ESCAPES = {**TEXT_ESCAPES, '"': "&quot;", "\t": "&#x9;", "\n": "&#xA;"}
-HTML_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\xa0": "&nbsp;"}
-HTML_ATTRIBUTE = {"&": "&amp;", '"': "&quot;", "\xa0": "&nbsp;"}
 CONTROLS = {chr(code): f"&#x{code:X};" for code in range(0x7F, 0xA0)}
 
 
@@ -370,188 +338,6 @@ def is_text(part: Any) -> bool:
     return isinstance(part, str) or part.kind == "text"
 
 
-def is_html5(parameters: Parameters) -> bool:
-    """Tell whether the output is HTML 5."""
-    version = parameters.html_version
-    if version is None:
-        version = parameters.version if parameters.method == "html" else "5"
-    return float(version or "5") >= 5
-
-
-def is_uri(name: str, attribute: Any) -> bool:
-    """Tell whether an attribute of an HTML element holds a URI."""
-    return not attribute.namespace and name in URI_ATTRIBUTES.get(attribute.name.lower(), ())
-
-
-def escape_uri(text: str) -> str:
-    """Escape a URI: what is not ASCII becomes the percent form of NFC."""
-    if text.isascii():
-        return text
-    return quote(unicodedata.normalize("NFC", text), safe="".join(map(chr, range(0x7F))))
-
-
-def content_type(head: Any, parameters: Parameters) -> Any:
-    """Make the meta element that gives the content type."""
-    from clacks.xquery.nodes import Attribute, Element
-
-    uri = head.namespace
-    meta = Element(f"{{{uri}}}meta" if uri else "meta", head.prefix, dict(head.in_scope))
-    meta.add_attribute(Attribute("http-equiv", "Content-Type"))
-    kind = parameters.media_type or "text/html"
-    meta.add_attribute(Attribute("content", f"{kind}; charset={parameters.encoding}"))
-    return meta
-
-
-def is_content_type(node: Any) -> bool:
-    """Tell whether a node is a meta element with the content type."""
-    return (
-        node.kind == "element"
-        and node.local.lower() == "meta"
-        and any(
-            a.name.lower() == "http-equiv" and a.value.strip().lower() == "content-type"
-            for a in node.attributes
-        )
-    )
-
-
-class HtmlWriter(XmlWriter):
-    """Writes html."""
-
-    def __init__(self, parameters: Parameters, meter: Any) -> None:
-        super().__init__(parameters, meter)
-        controls = CONTROLS if self.html5 else {}
-        self.html_text = self.table({**controls, **HTML_TEXT})
-        self.html_attribute = self.table({**controls, **HTML_ATTRIBUTE})
-
-    def name_of(self, element: Any) -> str:
-        """Return the HTML name of an element in lower case, empty if it is not HTML."""
-        uri = element.namespace
-        if not uri or (uri == XHTML and self.html5):
-            return str(element.local.lower())
-        return ""
-
-    def write(self, parts: Sequence[Any]) -> str:
-        """Write the normalized sequence."""
-        pending = True
-        mixed = any(is_text(part) for part in parts)
-        for index, part in enumerate(parts):
-            if isinstance(part, str):
-                self.out.append(self.escape(part, self.html_text))
-                continue
-            if self.parameters.indent and index and not mixed:
-                self.out.append("\n")
-            if part.kind == "element" and pending:
-                pending = False
-                self.html_doctype(part)
-            self.tree(part)
-        return "".join(self.out)
-
-    def html_doctype(self, element: Any) -> None:
-        """Write the document type declaration."""
-        public, system = self.parameters.doctype_public, self.parameters.doctype_system
-        name = element.lexical_name if self.name_of(element) != "html" else element.local
-        if public is not None or system is not None:
-            words = f"<!DOCTYPE {name}"
-            if public is not None:
-                words += f' PUBLIC "{public}"'
-            elif system is not None:
-                words += " SYSTEM"
-            if system is not None:
-                mark = "'" if '"' in system else '"'
-                words += f" {mark}{system}{mark}"
-            self.out.append(words + ">")
-        elif self.html5 and self.name_of(element) == "html":
-            self.out.append(f"<!DOCTYPE {name}>")
-        else:
-            return
-        if self.parameters.indent:
-            self.out.append("\n")
-
-    def open(self, element: Any, above: dict[str, str], stack: list[Frame], indent: bool) -> None:
-        """Write a start tag."""
-        self.step()
-        html = self.name_of(element)
-        foreign = self.html5 and element.namespace in (SVG, MATHML)
-        name = self.tag_name(element)
-        parts = [f"<{name}"]
-        declared, scope = self.tag_namespaces(element, above)
-        for prefix, uri in declared:
-            parts.append(f' xmlns{":" if prefix else ""}{prefix}="{self.escape(uri, self.html_attribute)}"')
-        for attribute in element.attributes:
-            parts.append(" " + self.html_attribute_text(html, attribute))
-        parts.append(">")
-        children = element.children
-        if html == "head" and self.parameters.include_content_type:
-            children = [
-                content_type(element, self.parameters),
-                *(c for c in children if not is_content_type(c)),
-            ]
-        if not children:
-            if html in self.void:
-                pass
-            elif html or foreign:
-                parts.append(f"</{name}>")
-            else:
-                parts[-1] = f"></{name}>" if not self.html5 else "/>"
-            self.out.append("".join(parts))
-            return
-        self.out.append("".join(parts))
-        if html in self.void:
-            children = ()
-        preserve = not indent and self.parameters.indent
-        preserve = preserve or html in PRESERVED or self.suppressed(element, html)
-        spaced = self.parameters.indent and not preserve and children_to_indent(element)
-        spaced = spaced and self.may_indent(element)
-        stack.append((element, iter(children), name, scope, spaced, preserve))
-
-    def suppressed(self, element: Any, html: str) -> bool:
-        """Tell whether suppress-indentation names an element; HTML names in any case."""
-        names = self.parameters.suppress_indentation
-        return element.name in names or (bool(html) and html in {n.lower() for n in names})
-
-    def html_attribute_text(self, html: str, attribute: Any) -> str:
-        """Write an attribute."""
-        name = self.encodable(attribute.lexical_name, "name")
-        value = attribute.value
-        if html and not attribute.namespace:
-            if name.lower() in BOOLEAN and value.lower() == name.lower():
-                return name
-            if self.parameters.escape_uri_attributes and is_uri(html, attribute):
-                value = escape_uri(value)
-        self.check(value)
-        text = self.escape(value, self.html_attribute)
-        if html:
-            # 7.2: an ampersand before a brace stays, HTML 4 has macros there.
-            text = text.replace("&amp;{", "&{")
-        return f'{name}="{text}"'
-
-    def check(self, text: str) -> None:
-        """Refuse control characters that HTML 4 does not have."""
-        if not self.html5 and any("\x7f" <= char <= "\x9f" for char in text if char not in self.maps):
-            raise failure("SERE0014", "characters U+007F to U+009F are not allowed in HTML")
-
-    def leaf(self, node: Any, parent: Any) -> None:
-        """Write a node that has nothing below it."""
-        self.step()
-        kind = node.kind
-        if kind == "text":
-            html = self.name_of(parent) if parent is not None else ""
-            if html in RAW:
-                self.out.append(self.encodable(node.value, "script or style"))
-            elif parent is not None and not html and parent.name in self.parameters.cdata_section_elements:
-                self.out.append(self.cdata(node.value))
-            else:
-                self.check(node.value)
-                self.out.append(self.escape(node.value, self.html_text))
-        elif kind == "processing-instruction":
-            if ">" in node.value:
-                raise failure("SERE0015", "a processing instruction with '>' cannot be written as HTML")
-            value = self.encodable(node.value, "processing instruction")
-            self.out.append(f"<?{node.name}{' ' if value else ''}{value}>")
-        else:
-            super().leaf(node, parent)
-
-
 def write_xml(parts: Sequence[Any], parameters: Parameters, meter: Any) -> str:
     """Write by method xml or xhtml."""
     for part in parts:
@@ -565,11 +351,6 @@ def check_characters(text: str) -> None:
     for char in set(text):
         if not is_xml_char(ord(char)):
             raise failure("SERE0006", f"the character U+{ord(char):04X} is none of XML")
-
-
-def write_html(parts: Sequence[Any], parameters: Parameters, meter: Any) -> str:
-    """Write by method html."""
-    return HtmlWriter(parameters, meter).write(parts)
 
 
 def write_text(parts: Sequence[Any], parameters: Parameters, meter: Any) -> str:
