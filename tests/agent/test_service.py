@@ -67,7 +67,7 @@ def test_a_call_that_runs_is_finished_before_the_agent_leaves(world: World) -> N
         done: list[None] = []
         call = threading.Thread(target=lambda: done.append(proxy.wait(0.5)))
         call.start()
-        time.sleep(0.1)
+        wait_for(lambda: any(service.running for service in agent._services))
         world.run(agent.close())
         call.join(10)
         assert done == [None]

@@ -387,7 +387,8 @@ from clacks.common.components import AMQPEventConsumer, AMQPEventProducer, AMQPS
 from clacks.common.errors import ConnectionLost
 url = sys.argv[1]
 got = []
-consumer = AMQPEventConsumer(url, callback=lambda data: got.append(str(data.PhoneStatus.Status)))
+phones = "declare namespace f='http://www.gonicus.de/Events'; ./f:Event/f:PhoneStatus"
+consumer = AMQPEventConsumer(url, xquery=phones, callback=lambda data: got.append(str(data.PhoneStatus.Status)))
 producer, proxy = AMQPEventProducer(url), AMQPServiceProxy(url)
 text = ("<Event xmlns='http://www.gonicus.de/Events'><PhoneStatus><CallerId>1</CallerId>"
         "<ReceiverId>2</ReceiverId><Status>{}</Status></PhoneStatus></Event>")
