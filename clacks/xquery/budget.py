@@ -39,6 +39,10 @@ R = TypeVar("R")
 LOOK = 256
 """Steps between two looks at the clock. A step takes 0.5 to 5 us."""
 
+USUAL_LEVELS = 40
+"""Function levels, some ten frames of Python each, for which every thread has room; deeper queries run in a
+thread of their own (``depth.py``)."""
+
 CHARACTERS_A_STEP = 256
 """Characters of a string that cost as much as one step: copying them takes about as long."""
 
@@ -86,7 +90,7 @@ class Meter:
         self._steps = budget.steps
         self._look = max(0, budget.steps - LOOK)
         self._nodes = budget.nodes
-        self._deepest = budget.depth
+        self._deepest = min(budget.depth, USUAL_LEVELS)
         self._text = budget.string_bytes
 
     @property
@@ -145,7 +149,15 @@ class Meter:
             self._check()
         self.depth += 1
         if self.depth > self._deepest:
+            if self._deepest < self.budget.depth:
+                # The interpreter's own limit belongs to all threads, and another deep query may have raised
+                # it: this thread has no room all the same.
+                raise RecursionError("deeper than a usual thread has room for")
             raise exceeded(f"more than {self.budget.depth} function calls inside one another")
+
+    def go_deep(self) -> None:
+        """Allow all the function levels of the budget: this thread has a stack for them."""
+        self._deepest = self.budget.depth
 
     def integer(self, bits: int) -> None:
         """Make an integer of at most ``bits`` bits; call it before a product or power is computed."""

@@ -86,6 +86,7 @@ class Execution:
         """
         twin = Execution(Meter(self.meter.budget), self.resolvers, self.variables, self._now)
         twin.deep = True
+        twin.meter.go_deep()
         return twin
 
     @property

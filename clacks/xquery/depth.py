@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 __all__ = ["FRAMES", "STACK", "in_deep_thread"]
@@ -26,6 +27,15 @@ FRAMES = 20_000
 
 STACK = 64 * 1024 * 1024
 """Bytes of stack for them: the worst query we know needs 6 MiB. What is not touched takes no memory."""
+
+MARGIN = 300
+"""Frames that a thread must stay below the limit that it gets back: calls through C count there as well."""
+
+AGAIN = 0.2
+"""Seconds until the next look, if a thread was too deep."""
+
+LONG = 60.0
+"""A switch interval in which nothing switches."""
 
 lock = threading.Lock()
 deep_queries: set[object] = set()
@@ -58,7 +68,7 @@ def higher_limit() -> Iterator[None]:
     """Raise the interpreter's limit of frames while deep queries run; there is one for all threads."""
     token = object()
     with lock:
-        if not deep_queries:
+        if not usual_limits:
             usual_limits.append(sys.getrecursionlimit())
             sys.setrecursionlimit(max(FRAMES, usual_limits[0]))
         deep_queries.add(token)
@@ -68,4 +78,39 @@ def higher_limit() -> Iterator[None]:
         with lock:
             deep_queries.discard(token)
             if not deep_queries:
-                sys.setrecursionlimit(usual_limits.pop())
+                lower_limit()
+
+
+def lower_limit() -> None:
+    """Set the limit back, if no thread is deeper than it; else look again soon. Call it under the lock.
+
+    A thread that finds itself far beyond the limit cannot even raise an error: the interpreter aborts.
+    """
+    interval = sys.getswitchinterval()
+    # Between the look and the change no other thread may run.
+    sys.setswitchinterval(LONG)
+    try:
+        if all(depth_of(frame) < usual_limits[0] - MARGIN for frame in sys._current_frames().values()):
+            sys.setrecursionlimit(usual_limits.pop())
+            return
+    finally:
+        sys.setswitchinterval(interval)
+    later = threading.Timer(AGAIN, lower_later)
+    later.daemon = True
+    later.start()
+
+
+def lower_later() -> None:
+    """Set the limit back unless a deep query runs again: then its end does it."""
+    with lock:
+        if usual_limits and not deep_queries:
+            lower_limit()
+
+
+def depth_of(frame: FrameType | None) -> int:
+    """Return the number of frames below and with this one."""
+    depth = 0
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    return depth

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from clacks.common.errors import QueryBudgetExceeded, QueryEvaluationError
-from clacks.xquery import QueryBudget, compile_query
+from clacks.xquery import QueryBudget, compile_query, depth
 from clacks.xquery.depth import in_deep_thread
 
 SUM = "declare function local:f($n) { if ($n = 0) then 0 else $n + local:f($n - 1) }; local:f(990)"
@@ -100,3 +101,47 @@ def test_what_a_deep_thread_raises_is_raised_where_it_was_asked():
     with pytest.raises(ValueError, match="in there"):
         in_deep_thread(fail)
     assert in_deep_thread(lambda: threading.current_thread().name).startswith("clacks-deep-query")
+
+
+def test_limit_is_not_lowered_under_a_thread_that_is_deep():
+    # The interpreter aborts if a thread finds itself far beyond the limit.
+    before = sys.getrecursionlimit()
+    go_on, deep = threading.Event(), threading.Event()
+
+    def dig(levels):
+        if levels:
+            return dig(levels - 1)
+        deep.set()
+        return go_on.wait(20)
+
+    with depth.higher_limit():
+        threading.stack_size(64 * 1024 * 1024)
+        try:
+            digger = threading.Thread(target=dig, args=(5000,))
+            digger.start()
+        finally:
+            threading.stack_size(0)
+        assert deep.wait(20)
+    assert sys.getrecursionlimit() > 5000
+    go_on.set()
+    digger.join(20)
+    deadline = time.monotonic() + 20
+    while sys.getrecursionlimit() != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_usual_thread_does_not_use_a_limit_that_another_query_raised():
+    query = compile_query(SUM, budget=QueryBudget(seconds=60))
+    with depth.higher_limit():
+        execution_depths = []
+        original = depth.in_deep_thread
+
+        def noted(call):
+            execution_depths.append(True)
+            return original(call)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("clacks.xquery.query.in_deep_thread", noted)
+            assert query.evaluate(None) == [990 * 991 // 2]
+    assert execution_depths == [True]
