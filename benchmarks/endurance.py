@@ -116,7 +116,7 @@ async def publisher(url: str, rate: str) -> None:
             while True:
                 due = int((time.monotonic() - start) * float(rate))
                 if due - count > float(rate) / 10:
-                    # A tenth of a second behind: the machine had no time for us. To catch up would be a flood.
+                    # A tenth of a second behind: the machine was busy. Catching up would be a flood.
                     start, due = start + (due - count) / float(rate), count
                 for _ in range(count, due):
                     event = maker.event(
@@ -269,7 +269,7 @@ def verdict(folder: Path) -> bool:
             growth = max(sizes[SETTLED:]) / sizes[SETTLED - 1] - 1
             good &= growth < GROWTH
             print(
-                f"{name:12} {sizes[SETTLED - 1]:7.1f} MiB after {SETTLED} min, {sizes[-1]:7.1f} MiB at the end, "
+                f"{name:12} {sizes[SETTLED - 1]:7.1f} MiB after {SETTLED} min, {sizes[-1]:7.1f} at the end, "
                 f"at most {growth:+.1%}"
             )
     late = minutes["p99_ms"]

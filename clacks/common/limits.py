@@ -132,7 +132,7 @@ class Limits:
     """Seconds in which a new connection must have finished TLS and a whole request head. Then it is cut."""
 
     web_keepalive: float = 75.0
-    """Seconds that a connection may wait for its next HTTP request; browsers keep theirs for about as long."""
+    """Seconds that a connection may wait for its next HTTP request; browsers keep theirs about as long."""
 
     web_body_size: int = 4 * 1024 * 1024
     """Bytes of the body of one HTTP request: as one AMQP message. Beyond it 413."""

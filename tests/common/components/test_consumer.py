@@ -388,7 +388,9 @@ from clacks.common.errors import ConnectionLost
 url = sys.argv[1]
 got = []
 phones = "declare namespace f='http://www.gonicus.de/Events'; ./f:Event/f:PhoneStatus"
-consumer = AMQPEventConsumer(url, xquery=phones, callback=lambda data: got.append(str(data.PhoneStatus.Status)))
+def called(data):
+    got.append(str(data.PhoneStatus.Status))
+consumer = AMQPEventConsumer(url, xquery=phones, callback=called)
 producer, proxy = AMQPEventProducer(url), AMQPServiceProxy(url)
 text = ("<Event xmlns='http://www.gonicus.de/Events'><PhoneStatus><CallerId>1</CallerId>"
         "<ReceiverId>2</ReceiverId><Status>{}</Status></PhoneStatus></Event>")
