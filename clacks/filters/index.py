@@ -294,11 +294,12 @@ class FilterIndex:
         if found.others and not decides:
             best = min((best, *found.others), key=self._load)
         # Paths take most of the memory that a fact needs; nearly all filters share theirs with others.
-        shared = (
-            fact if isinstance(fact.path, str) else replace(fact, path=self._paths.common(fact.path))
-            for fact in best
-        )
-        return Access(frozenset(shared), decides)
+        # To the tables two facts that differ in ``single`` alone are one; the stricter of them stays.
+        shared: dict[tuple[object, ...], Fact] = {}
+        for fact in sorted(best, key=lambda fact: fact.single):
+            path = fact.path if isinstance(fact.path, str) else self._paths.common(fact.path)
+            shared[path, fact.kind, fact.value] = replace(fact, path=path)
+        return Access(frozenset(shared.values()), decides)
 
     def _load(self, facts: frozenset[Fact]) -> float:
         load = 0.0

@@ -302,3 +302,19 @@ def test_event_types_are_read_beside_conditions_on_properties() -> None:
         "./f:Event/f:PhoneStatus[$room = 'red']"
     )
     assert event_kinds(query) == {"PhoneStatus"}
+
+
+def test_a_filter_that_compares_alike_in_two_ways_can_be_removed():
+    # Found by the 20,000 cases: "=" and "eq" with one value were stored once and taken away twice.
+    index = FilterIndex()
+    query = (
+        "declare namespace f='http://www.gonicus.de/Events'; for $v in /f:Event/f:K "
+        "where (if ($v/f:A = '1') then $v/f:A = '1' else $v/f:A eq '1') return $v"
+    )
+    document = b"<Event xmlns='http://www.gonicus.de/Events'><K><A>1</A></K></Event>"
+    index.add("k", query)
+    assert index.match(document) == {"k"}
+    index.remove("k")
+    assert index.match(document) == set()
+    index.add("k", query)
+    assert index.match(document) == {"k"}
