@@ -95,16 +95,12 @@ class House:
     rooms: Rooms = field(default_factory=Rooms)
     backlog: Callable[[], int] = lambda: 0
     latest: OrderedDict[str, tuple[str, float]] = field(default_factory=OrderedDict)
-    """Of topics: the id of the last message published here, and when."""
+    """By topic the id of the last message published here, and when (the loop's time); latest at the end."""
     on_token_end: Callable[[str], None] = lambda text: None
 
     def access(self, identity: Identity) -> Access:
         """Return what somebody may do, by the rights that hold at each moment."""
         return Access(identity, self.rights)
-
-    def last_of(self, topic: str) -> tuple[str, float] | None:
-        """Return the id of the last message published to a topic here, and when (seconds of the loop)."""
-        return self.latest.get(topic)
 
 
 class Hand:

@@ -7,9 +7,11 @@ on after a message id; so its place is looked up, and what stands after it is re
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from clacks.common.errors import EventError, QueryError, StoreError
@@ -53,9 +55,9 @@ class History:
         registry: Makes events of documents.
         limit: Events that one question yields at most.
         now: Milliseconds since 1970.
-        latest: The id of the last message that this gateway published to a topic and when (seconds of the
-            loop), or None: a reader finds what it was told is published, though the recorder gets it over the
-            bus a moment later.
+        latest: By topic the id of the last message that this gateway published and when (seconds of the
+            loop), the latest at the end: a reader finds what it was told is published, though the recorder
+            gets it over the bus a moment later.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class History:
         registry: SchemaRegistry,
         limit: int,
         now: Callable[[], int],
-        latest: Callable[[str], tuple[str, float] | None] = lambda topic: None,
+        latest: Mapping[str, tuple[str, float]] = MappingProxyType({}),
     ) -> None:
         self._events = log
         self._registry = registry
@@ -121,14 +123,22 @@ class History:
         only = frozenset((TOPIC_MESSAGE,))
         if not is_pattern(topics):
             return [_Part(only, topics)]
-        keys = [key for key in await self._events.keys(TOPIC_MESSAGE) if matches(topics, key)]
+        # The log may not know a topic yet that was published to a moment ago.
+        known = dict.fromkeys(await self._events.keys(TOPIC_MESSAGE)) | dict.fromkeys(self._young())
+        keys = [key for key in known if matches(topics, key)]
         return [_Part(only, key) for key in keys[:_MOST_TOPICS]]
+
+    def _young(self) -> list[str]:
+        """Return the topics published to here lately."""
+        earliest = asyncio.get_running_loop().time() - _OWN_TIME
+        newest_first = ((topic, published) for topic, (_, published) in reversed(list(self._latest.items())))
+        return [topic for topic, _ in itertools.takewhile(lambda one: one[1] >= earliest, newest_first)]
 
     async def _settled(self, part: _Part) -> None:
         """Wait until the log has what this gateway published last to a topic; not for long."""
         if part.key is None:
             return
-        latest = self._latest(part.key)
+        latest = self._latest.get(part.key)
         if latest is None:
             return
         loop = asyncio.get_running_loop()

@@ -219,7 +219,7 @@ class Gateway:
         house.rooms.publish = self._publish_news
         if self._event_log is not None:
             house.history = History(
-                self._event_log, self._registry, self._limits.web_replay, _now_ms, house.last_of
+                self._event_log, self._registry, self._limits.web_replay, _now_ms, house.latest
             )
         self._house = house
         self._reading = asyncio.ensure_future(self._read(subscription))
