@@ -10,7 +10,7 @@ SOURCES := clacks tests benchmarks examples docs scripts setup.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run setup-tools setup-brokers demo test check format lint types bench docs test-brokers broker-table qt3
-.PHONY: prove-filters filter-corpus soak fuzz audit lock
+.PHONY: prove-filters filter-corpus test-again soak fuzz audit lock
 
 help: ## show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ demo: setup-run ## start everything on this machine, send one event, show it, st
 
 test: setup setup-tools ## the whole test suite but real brokers
 	$(PYTEST) -m "not broker and not soak"
+
+test-again: ## one or two tests that failed last once more, alone: is it the test or the machine?
+	$(BIN)/python scripts/test_again.py -m "not soak"
 
 test-brokers: setup setup-brokers ## the contract suite on real brokers; says which it left out and why
 	$(PYTEST) -m "broker and not soak"

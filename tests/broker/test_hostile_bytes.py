@@ -68,6 +68,10 @@ _STEP = 40
 """Bytes at a time: proton takes no transfer before it has written its own begin."""
 
 
+_LONGEST_TTL = 2**32
+"""Milliseconds; a changed byte may be one of the header's ``ttl``."""
+
+
 def _feed(data: bytes) -> World:
     world = World()
     connection = world.broker.connect(user="admin")
@@ -81,7 +85,7 @@ def _feed(data: bytes) -> World:
 
 
 def _left_behind(world: World) -> list[object]:
-    world.broker.tick(world.now + 10_000)
+    world.broker.tick(world.now + _LONGEST_TTL)  # a call may wait for an agent as long as it lives
     broker = world.broker
     return [*broker.connections, *broker.topics, *broker._queues, *broker._opaque]
 

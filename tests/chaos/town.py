@@ -214,11 +214,11 @@ def account(case: str, mouth: Mouth, *ears: Ear, **more: Any) -> Ledger:
 
 async def quiet(*ears: Ear, seconds: float = 0.5) -> None:
     """Wait until nothing comes any more."""
-    count, since = -1, time.monotonic()
+    before, since = None, time.monotonic()
     while time.monotonic() - since < seconds:
-        now = sum(len(ear.journal.lines) + ear.events.waiting for ear in ears)
-        if now != count:
-            count, since = now, time.monotonic()
+        now = [(len(ear.journal.lines), ear.events.waiting) for ear in ears]
+        if now != before:
+            before, since = now, time.monotonic()
         await asyncio.sleep(0.02)
 
 
