@@ -7,7 +7,16 @@
 Every node and every client is the real life cycle (`clacks.agent.lifecycle`, `clacks.client.lifecycle`),
 with its own random numbers; ten agents have the real tables, of the others the messages are counted. What a
 node without tables must know of them (how many nodes there are, who is unknown) it takes from a sampled agent
-on its side of the network. The broker is a delay of 1 to 20 ms, the same for all who hear a message.
+on its side of the network. The broker is a delay of 1 to 20 ms, the same for all who hear a message; a page
+of clients that one agent asks of another takes 50 ms.
+
+**Quiet** is the moment from which nothing is on its way that could change a table. It comes when
+
+- the last member has come, or left with a word,
+- the last message that is no status or ping and was caused by it has been published (a poll of N clients is
+  answered within max(10 s, N x 1 ms), so this may take 100 s), and
+- whoever ended without a word that all sampled agents could hear has missed three statuses or pings: 35 s
+  after its last sign of life for a node, 210 s for a client.
 """
 
 from __future__ import annotations
@@ -28,7 +37,11 @@ from clacks.agent.lifecycle import Act, Lifecycle
 from clacks.agent.methods import ClientMethod, NodeMethod
 from clacks.agent.nodes import NodeTable
 from clacks.client import lifecycle as client_lifecycle
-from clacks.common.presence import NODE_SILENCE, STATUS_INTERVAL
+from clacks.common.presence import CLIENT_SILENCE, MOST_WANTED, NODE_SILENCE, STATUS_INTERVAL
+
+PAGE = 2000
+"""Clients of one page that an agent asks of another, and what it takes, in seconds."""
+PAGE_TIME = 0.05
 
 SAMPLED = 10
 NODE_METHODS = tuple(
@@ -48,6 +61,8 @@ class Member:
     nodes: NodeTable | None = None
     clients: ClientTable | None = None
     sent: Counter[str] = field(default_factory=Counter)
+    heard: float = 0.0
+    """When it published anything last, pings and statuses included."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class Phase:
     node_messages: float
     """Messages published by one node, statuses left out, on average."""
     node_most: int
+    node_pages: float
+    """Pages of clients that one node sent to others who asked for them, on average."""
     client_messages: float
     """Messages published by one client, pings left out, on average."""
     client_most: int
@@ -66,8 +83,19 @@ class Phase:
     agreed_nodes: float
     """Seconds from the event until all sampled tables hold exactly the living nodes, with capabilities."""
     agreed_clients: float
-    quiet: float
-    """Seconds from the event until the last message that it caused."""
+    quiet_nodes: float
+    """Seconds from the event until it is quiet, as far as nodes are concerned."""
+    quiet_clients: float
+
+    @property
+    def late_nodes(self) -> float:
+        """Seconds after quiet until the tables of nodes agree; below 0 if they never do."""
+        return -1.0 if self.agreed_nodes < 0 else max(0.0, self.agreed_nodes - self.quiet_nodes)
+
+    @property
+    def late_clients(self) -> float:
+        """Seconds after quiet until the tables of clients agree; below 0 if they never do."""
+        return -1.0 if self.agreed_clients < 0 else max(0.0, self.agreed_clients - self.quiet_clients)
 
 
 class Simulation:
@@ -79,7 +107,8 @@ class Simulation:
         self.parted = False
         self.counts: Counter[tuple[int, str]] = Counter()
         """Messages by second and kind."""
-        self.latest = 0.0  # when a message other than status and ping went out last
+        # When a message other than status and ping went out last, or somebody is missed at the latest.
+        self.quiet = {"Node": 0.0, "Client": 0.0}
         self.polls: list[float] = []
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -130,10 +159,12 @@ class Simulation:
             return  # an older appointment
         if isinstance(member.life, Lifecycle):
             view = self.view(member)
-            expected = view.clients.expected(self.now, member.life.connected_at)  # type: ignore[union-attr]
-            for act in member.life.due(self.now, expected):
+            assert view.clients is not None
+            for act in member.life.due(self.now, self.expected(member), view.clients.strangers):
                 if act is Act.LEARN:
                     self.learn(member)
+                elif act is Act.SEEK:
+                    self.publish(member, "ClientPoll", view.clients.wanted(MOST_WANTED))
                 else:
                     self.publish(member, act.value)
         else:
@@ -156,18 +187,23 @@ class Simulation:
     def reaches(self, one: Member, other: Member) -> bool:
         return other.alive and (not self.parted or one.side == other.side)
 
-    def publish(self, sender: Member, kind: str) -> None:
+    def publish(self, sender: Member, kind: str, wanted: list[str] | None = None) -> None:
         sender.sent[kind] += 1
+        sender.heard = self.now
         self.counts[int(self.now), kind] += 1
         if kind not in ("NodeStatus", "ClientPing"):
-            self.latest = self.now
+            self.stir("Node" if kind.startswith("Node") else "Client")
         if kind == "ClientPoll":
             self.polls.append(self.now)
-        self.at(self.now + self.random.uniform(0.001, 0.020), lambda: self.deliver(sender, kind))
+        self.at(self.now + self.random.uniform(0.001, 0.020), lambda: self.deliver(sender, kind, wanted))
 
-    def deliver(self, sender: Member, kind: str) -> None:
+    def stir(self, kind: str) -> None:
+        """Note that something may change the tables of nodes, or of clients."""
+        self.quiet[kind] = max(self.quiet[kind], self.now)
+
+    def deliver(self, sender: Member, kind: str, wanted: list[str] | None = None) -> None:
         now = self.now
-        unknown_node = unknown_client = False
+        unknown_node = unknown_client = met_node = False
         for hearer in self.sampled:
             if not self.reaches(sender, hearer):
                 continue
@@ -180,8 +216,9 @@ class Simulation:
                 case "NodeCapabilities":
                     nodes.capable(sender.id, sender.id, NODE_METHODS, (), None, now)
                 case "NodeStatus":
-                    node = nodes.status(sender.id, sender.id, 0.1, 0.001, 8, None, now)
-                    unknown_node |= node is not None and node.methods is None
+                    met_node |= sender.id not in nodes
+                    entry = nodes.status(sender.id, sender.id, 0.1, 0.001, 8, None, now)
+                    unknown_node |= entry is not None and entry.methods is None
                 case "NodeLeave":
                     nodes.left(sender.id, sender.id, now)
                 case "ClientAnnounce":
@@ -202,6 +239,10 @@ class Simulation:
                 self.schedule(sender)
             self._not_alone(sender)
         elif kind == "NodeStatus":
+            if met_node:
+                for node in self.hearers(sender):
+                    node.life.met(now, len(self.view_tables(node)))  # type: ignore[union-attr]
+                    self.schedule(node)
             if unknown_node:
                 for node in self.hearers(sender):
                     node.life.miss_node(now, len(self.view_tables(node)))  # type: ignore[union-attr]
@@ -213,25 +254,30 @@ class Simulation:
                     node.life.miss_client(now, len(self.view_tables(node)))  # type: ignore[union-attr]
                     self.schedule(node)
         elif kind == "ClientPoll":
-            expected = self.expected(sender)
+            expected = len(wanted) if wanted else self.expected(sender)
+            named = frozenset(wanted or ())
             for node in self.nodes:
                 if node is not sender and self.reaches(sender, node):
-                    node.life.heard_poll(now, expected)  # type: ignore[union-attr]
+                    ours = not named or named.issuperset(self.view_clients(node).wanted(MOST_WANTED))
+                    node.life.heard_poll(now, expected, ours=ours)  # type: ignore[union-attr]
             for client in self.clients:
-                if self.reaches(sender, client):
+                if self.reaches(sender, client) and (not named or client.id in named):
                     client.life.polled(now, expected)  # type: ignore[union-attr]
                     self.schedule(client)
 
     def expected(self, node: Member) -> int:
-        clients = self.view(node).clients
-        assert clients is not None
         assert isinstance(node.life, Lifecycle)
-        return clients.expected(self.now, node.life.connected_at)
+        return self.view_clients(node).expected(self.now, max(node.life.connected_at, node.life.met_at))
 
     def view_tables(self, node: Member) -> NodeTable:
         nodes = self.view(node).nodes
         assert nodes is not None
         return nodes
+
+    def view_clients(self, node: Member) -> ClientTable:
+        clients = self.view(node).clients
+        assert clients is not None
+        return clients
 
     def hearers(self, sender: Member) -> Iterator[Member]:
         return (node for node in self.nodes if node is not sender and self.reaches(sender, node))
@@ -242,23 +288,44 @@ class Simulation:
                 node.life.heard_node()  # type: ignore[union-attr]
 
     def learn(self, node: Member) -> None:
-        """Take the clients over from another agent, as the service does with commands."""
-        mine = node.clients
-        others = [other for other in self.sampled if other is not node and self.reaches(node, other)]
-        if mine is not None and others:
-            theirs = others[0].clients
-            assert theirs is not None
-            for client in theirs:
-                assert client.announced is not None
-                methods = client.methods.items if client.methods is not None else ()
-                mine.learned(
-                    client.id, client.instance, client.name, client.user, client.devices, methods,
-                    client.users, since=client.since, heard=client.heard, announced=client.announced,
-                    now=self.now,
-                )  # fmt: skip
+        """Take the clients over from another agent, as the service does with commands: any that we met."""
         life = node.life
         assert isinstance(life, Lifecycle)
-        life.learned(self.now, all_of_them=bool(others))
+        nodes = self.view_tables(node)
+        peers = [
+            other
+            for other in self.random.sample(self.nodes, min(50, len(self.nodes)))
+            if other is not node
+            and self.reaches(node, other)
+            and (known := nodes.get(other.id)) is not None
+            and known.methods is not None
+            and known.since >= life.met_at
+        ]
+        if not peers:
+            life.learned(self.now, len(nodes), all_of_them=False)
+            self.schedule(node)
+            return
+        peer = peers[0]
+        theirs = self.view_clients(peer)
+        pages = len(theirs) // PAGE + 1
+        peer.sent["page"] += pages
+
+        def learned() -> None:
+            if node.clients is not None:
+                self.take_over(node.clients, theirs)
+            self.stir("Client")
+            life.learned(self.now, len(nodes), all_of_them=True)
+
+        self.at(self.now + pages * PAGE_TIME, learned)
+
+    def take_over(self, mine: ClientTable, theirs: ClientTable) -> None:
+        for client in theirs:
+            assert client.announced is not None
+            methods = client.methods.items if client.methods is not None else ()
+            mine.learned(
+                client.id, client.instance, client.name, client.user, client.devices, methods, client.users,
+                since=client.since, heard=client.heard, announced=client.announced, now=self.now,
+            )  # fmt: skip
 
     # -- what happens to members
 
@@ -269,15 +336,20 @@ class Simulation:
                 member.alive = True
                 member.life.connected(self.now)
                 self.schedule(member)
+                self.stir("Node" if isinstance(member.life, Lifecycle) else "Client")
 
             self.at(self.now + self.random.uniform(0.0, within), up)
 
     def leave(self, members: list[Member], *, word: bool) -> None:
         for member in members:
             acts = member.life.stop()
+            node = isinstance(member.life, Lifecycle)
             if word:
                 for act in acts:
                     self.publish(member, act.value)
+            if not word or self.parted:
+                kind, silence = ("Node", NODE_SILENCE) if node else ("Client", CLIENT_SILENCE)
+                self.quiet[kind] = max(self.quiet[kind], member.heard + silence)
             member.alive = False
 
     # -- looking
@@ -310,10 +382,15 @@ class Simulation:
                     seen[place] = None
                 elif seen[place] is None:
                     seen[place] = self.now - began
-        node_counts, client_counts = [], []
+        node_counts: list[int] = []
+        client_counts: list[int] = []
+        pages = 0
         for member, earlier in before:
             beat = "NodeStatus" if isinstance(member.life, Lifecycle) else "ClientPing"
-            sent = sum(n - earlier.get(kind, 0) for kind, n in member.sent.items() if kind != beat)
+            pages += member.sent["page"] - earlier.get("page", 0)
+            sent = sum(
+                n - earlier.get(kind, 0) for kind, n in member.sent.items() if kind not in (beat, "page")
+            )
             (node_counts if beat == "NodeStatus" else client_counts).append(sent)
         seconds: Counter[int] = Counter()
         for (second, _), n in self.counts.items():
@@ -323,12 +400,14 @@ class Simulation:
             name,
             sum(node_counts) / max(1, len(node_counts)),
             max(node_counts, default=0),
+            pages / max(1, len(node_counts)),
             sum(client_counts) / max(1, len(client_counts)),
             max(client_counts, default=0),
             max(seconds.values(), default=0),
             -1.0 if seen[0] is None else seen[0],
             -1.0 if seen[1] is None else seen[1],
-            max(0.0, self.latest - began),
+            max(0.0, self.quiet["Node"] - began),
+            max(0.0, self.quiet["Client"] - began),
         )
 
 
@@ -350,7 +429,14 @@ def scenarios(simulation: Simulation) -> Iterator[Phase]:
     sim.leave([*killed, *gone], word=False)
     yield sim.watch("10 % vanish at once", 260.0)
     sim.parted = True
-    sim.run(sim.now + 300.0)
+    # Meanwhile life goes on: who comes and who leaves now is heard of on one side only.
+    coming = [client for client in sim.clients[::10] if not client.alive][: max(1, len(sim.clients) // 100)]
+    for client in coming:
+        client.life = client_lifecycle.Lifecycle(Random(sim.random.random()))
+    sim.connect(coming, within=60.0)
+    sim.run(sim.now + 60.0)
+    sim.leave([client for client in sim.clients[2::100] if client.alive], word=True)
+    sim.run(sim.now + 240.0)
     sim.parted = False
     yield sim.watch("a partition of 5 min heals", 60.0 + 2 * many)
 
@@ -424,20 +510,19 @@ def main() -> None:
     given = options.parse_args()
     print(f"{given.nodes} nodes, {given.clients} clients, {SAMPLED} full tables; intervals: status "
           f"{STATUS_INTERVAL:.0f} s, a silent node is dropped after {NODE_SILENCE:.0f} s")  # fmt: skip
-    print(
-        f"{'':28}{'messages of a node':>22}{'of a client':>18}{'peak':>8}{'quiet':>8}"
-        f"{'tables agree after':>22}"
-    )
-    print(
-        f"{'':28}{'mean':>14}{'most':>8}{'mean':>10}{'most':>8}{'1/s':>8}{'s':>8}{'nodes':>12}{'clients':>10}"
-    )
+    print(f"{'':28}{'messages of a node':>22}{'of a client':>16}{'peak':>8}"
+          f"{'quiet after':>18}{'tables agree after':>22}{'after quiet':>18}")  # fmt: skip
+    print(f"{'':28}{'mean':>6}{'most':>6}{'pages':>10}{'mean':>10}{'most':>6}{'1/s':>8}"
+          f"{'nodes':>9}{'clients':>9}{'nodes':>13}{'clients':>9}{'nodes':>9}{'clients':>9}")  # fmt: skip
     simulation = Simulation(given.nodes, given.clients, seed=given.seed)
     began = time.process_time()
     for phase in scenarios(simulation):
         print(
-            f"{phase.name:28}{phase.node_messages:14.2f}{phase.node_most:8}{phase.client_messages:10.2f}"
-            f"{phase.client_most:8}{phase.peak:8}{phase.quiet:8.0f}{phase.agreed_nodes:10.0f} s"
-            f"{phase.agreed_clients:8.0f} s",
+            f"{phase.name:28}{phase.node_messages:6.2f}{phase.node_most:6}{phase.node_pages:10.1f}"
+            f"{phase.client_messages:10.2f}{phase.client_most:6}{phase.peak:8}"
+            f"{phase.quiet_nodes:7.0f} s{phase.quiet_clients:7.0f} s"
+            f"{phase.agreed_nodes:11.0f} s{phase.agreed_clients:7.0f} s"
+            f"{phase.late_nodes:7.0f} s{phase.late_clients:7.0f} s",
             flush=True,
         )
     print(f"{simulation.now:.0f} s of virtual time in {time.process_time() - began:.0f} s of CPU")

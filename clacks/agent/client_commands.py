@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from random import shuffle
 from typing import Any, Final
 
 from clacks.agent.clients import Client, ClientTable, Device
@@ -284,10 +285,17 @@ async def learn_from(
     clients: ClientTable,
     node: str,
     address: Callable[[str, str], str],
+    met_at: float,
 ) -> bool:
-    """Learn all clients from another node, the least burdened first; tell whether one knew them all."""
+    """Learn all clients from another node that came at ``met_at`` or later; tell whether one told them all.
+
+    When a partition heals those know what we do not. Any of them will do: a thousand agents ask at the same
+    time, and the same one is the least busy for all of them.
+    """
     loop = asyncio.get_running_loop()
-    peers = [peer for peer in nodes.providers("getClientTable") if peer.id != node]
+    peers = [peer for peer in nodes.providers("getClientTable") if peer.id != node and peer.since >= met_at]
+    shuffle(peers)
+    peers.sort(key=lambda peer: peer.workers == 0)
     for peer in peers[:3]:
         method = peer.provides("getClientTable")
         assert method is not None

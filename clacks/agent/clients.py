@@ -95,6 +95,8 @@ class ClientTable:
         self._pool: Pool[ClientMethod] = pool if pool is not None else Pool()
         # In the order of the last sign of life: who fell silent stands in front.
         self._clients: OrderedDict[str, Client] = OrderedDict()
+        # Those whose last sign of life we know from another agent stand anywhere in that order.
+        self._told: list[tuple[float, str]] = []
         self._forgiven = float("-inf")
         self._strangers = 0
 
@@ -115,6 +117,12 @@ class ClientTable:
     def strangers(self) -> int:
         """How many clients live that have not announced themselves to us."""
         return self._strangers
+
+    def wanted(self, most: int) -> list[str]:
+        """Return the ids of those that have not announced themselves; none if they are more than ``most``."""
+        if not 0 < self._strangers <= most:
+            return []
+        return [client.id for client in self._clients.values() if not client.known]
 
     def get(self, id_: str) -> Client | None:
         """Return a client that has announced itself, or None."""
@@ -237,6 +245,7 @@ class ClientTable:
         said = client.users if client is not None else None
         client = self.announced(id_, instance, name, user, devices, methods, now)
         client.since, client.heard, client.announced = since, latest, announced
+        heapq.heappush(self._told, (latest, id_))
         client.users = said if said is not None or users is None else tuple(users)
         return True
 
@@ -268,6 +277,11 @@ class ClientTable:
         gone: list[Client] = []
         if now - self._forgiven < self._silence:
             return gone
+        while self._told and now - self._told[0][0] >= self._silence:
+            heard, id_ = heapq.heappop(self._told)
+            told = self._clients.get(id_)
+            if told is not None and told.heard == heard:
+                gone.append(self._remove(told))
         while self._clients:
             client = next(iter(self._clients.values()))
             if now - client.heard < self._silence:

@@ -15,7 +15,12 @@ came in it.
 
 The same thrift holds for questions. Whoever hears of a node without knowing its capabilities (after a loss,
 or when a partition healed) announces itself, after a random delay, unless another one did so meanwhile: that
-broadcast is answered by everybody, to everybody. Clients that nobody knows are polled the same way.
+broadcast is answered by everybody, to everybody.
+
+Clients are asked least of all, as there are so many of them. A node that was there before we heard of it
+(`Lifecycle.met`) means that a partition healed: what lies beyond it that node knows, and tells. Single
+clients that nobody announced to us are polled by their ids. All clients are polled by an agent that is alone,
+or whom nobody could tell.
 """
 
 from __future__ import annotations
@@ -24,12 +29,16 @@ import enum
 from random import Random
 from typing import Final
 
-from clacks.common.presence import STATUS_INTERVAL, client_window, node_window
+from clacks.common.presence import MOST_WANTED, STATUS_INTERVAL, client_window, node_window
 
 __all__ = ["STEPS", "Act", "Lifecycle", "State"]
 
 _AGAIN: Final = 5.0
 """Seconds after which an agent announces itself again whose capabilities did not come back."""
+
+_SETTLED: Final = STATUS_INTERVAL
+"""Seconds besides two windows after which an agent knows whoever was there when it came: they have answered
+its announcement, and sent their status."""
 
 _ALONE: Final = 3.0
 """Seconds after which an agent is alone that nobody answered. Were there one other node, it would have
@@ -75,6 +84,8 @@ class Act(enum.Enum):
     CAPABILITIES = "NodeCapabilities"
     STATUS = "NodeStatus"
     POLL = "ClientPoll"
+    SEEK = "seek"
+    """Publish a ClientPoll for the clients that nobody announced to us."""
     LEAVE = "NodeLeave"
     LEARN = "learn"
     """Ask another agent for its clients."""
@@ -105,6 +116,9 @@ class Lifecycle:
         self._asked = float("-inf")  # when anybody announced itself last
         self._polled = float("-inf")  # when anybody polled the clients last
         self._quiet = 0.0  # for how long after that there is no other poll
+        self._window = node_window(1)
+        self.met_at = float("-inf")
+        """When we last met nodes that had been there before we heard of them; see `met`."""
 
     # -- what happens
 
@@ -157,31 +171,65 @@ class Lifecycle:
         earliest = max(now, self._said + window)
         self._timers[Act.CAPABILITIES] = max(earliest, now + self._random.uniform(0.0, window))
 
-    def heard_poll(self, now: float, clients: int) -> None:
-        """Note a ClientPoll of anybody: all clients are about to answer."""
+    def heard_poll(self, now: float, clients: int, *, ours: bool = True) -> None:
+        """Note a ClientPoll of anybody: ``clients`` are about to answer.
+
+        Without ``ours`` it names clients, and not all of those that we miss: we go on as if it were none.
+        """
+        if not ours:
+            return
         self._timers.pop(Act.POLL, None)
         self._polled, self._quiet = now, 2 * client_window(clients)
+        if Act.SEEK in self._timers:
+            # Whoever does not answer is asked again.
+            self._timers[Act.SEEK] = now + self._quiet + self._random.uniform(0.0, self._window)
 
     def miss_node(self, now: float, nodes: int) -> None:
         """Note that there is a node whose capabilities we do not know."""
-        window = node_window(nodes)
+        window = self._window = node_window(nodes)
         # Whoever asked last is still being answered, and for at most two windows.
         if self.state is State.READY and now - self._asked >= 2 * window:
             self._timers.setdefault(Act.ANNOUNCE, now + self._random.uniform(0.0, window))
+
+    def met(self, now: float, nodes: int) -> None:
+        """Note a node that we did not know and that did not announce itself: it was there before.
+
+        To one that has just come all others are such. Later it means that we were parted from it, and from
+        the clients on its side: `Act.LEARN` is due within the window, by which time it has told its commands.
+        """
+        window = node_window(nodes)
+        if self.state is not State.READY or now - self.connected_at < 2 * window + _SETTLED:
+            return
+        if now - self.met_at < 2 * window + STATUS_INTERVAL:
+            return  # one of those that we have just met
+        self.met_at = now
+        self._timers.pop(Act.SEEK, None)
+        self._timers[Act.LEARN] = now + 1.0 + self._random.uniform(0.0, window)
 
     def miss_client(self, now: float, nodes: int) -> None:
         """Note that there is a client that has not announced itself to us."""
         if (
             self.state is State.READY
             and _Check.ALONE not in self._timers
-            and now - self._polled >= self._quiet
+            and Act.LEARN not in self._timers
+            and Act.SEEK not in self._timers
         ):
-            self._timers.setdefault(Act.POLL, now + 1.0 + self._random.uniform(0.0, node_window(nodes)))
+            self._window = node_window(nodes)
+            soon = max(now + 1.0, self._polled + self._quiet)
+            self._timers[Act.SEEK] = soon + self._random.uniform(0.0, self._window)
 
-    def learned(self, now: float, *, all_of_them: bool) -> None:
+    def learned(self, now: float, nodes: int, *, all_of_them: bool) -> None:
         """Note how `Act.LEARN` went; if nobody could be asked the clients are."""
-        if not all_of_them and self.state in (State.JOINING, State.READY):
-            self._timers[Act.POLL] = now
+        if all_of_them or self.state not in (State.JOINING, State.READY):
+            return
+        window = node_window(nodes)
+        if now - self.met_at <= 2 * window + 1.0:
+            # None of those that we met has told its commands yet: all do within a window of being asked.
+            self._timers[Act.LEARN] = now + 1.0
+        else:
+            # Who had just come is alone with it; of those that met others any may do it for all.
+            alone = self.met_at < self.connected_at
+            self._timers[Act.POLL] = now + (0.0 if alone else self._random.uniform(0.0, window))
 
     def stop(self) -> list[Act]:
         """End it; return what is still to be done."""
@@ -197,14 +245,23 @@ class Lifecycle:
         """Return when `due` has something to say; None: not before something happens."""
         return min(self._timers.values(), default=None)
 
-    def due(self, now: float, clients: int = 0) -> list[Act]:
-        """Return what is to be done now; ``clients`` is how many are expected to answer a poll."""
+    def due(self, now: float, clients: int = 0, strangers: int = 0) -> list[Act]:
+        """Return what is to be done now.
+
+        Args:
+            now: The time.
+            clients: How many are expected to answer if all are polled.
+            strangers: How many nobody announced to us.
+        """
+        wanted = strangers if strangers <= MOST_WANTED else clients
+        if not strangers:
+            self._timers.pop(Act.SEEK, None)
         acts: list[Act] = []
         for what in [what for what, when in self._timers.items() if when <= now]:
             self._timers.pop(what, None)
             if isinstance(what, Act):
                 acts.append(what)
-                self._did(what, now, clients)
+                self._did(what, now, wanted if what is Act.SEEK else clients)
             elif what is _Check.BACK:
                 acts += [Act.ANNOUNCE, Act.CAPABILITIES]
                 self._said = now
@@ -220,11 +277,14 @@ class Lifecycle:
     def _did(self, what: Act, now: float, clients: int) -> None:
         if what is Act.ANNOUNCE:
             self._asked = now
+            if self.state is State.READY:
+                # Those whom we ask lack what we can do, as we lack theirs.
+                self._timers.setdefault(Act.CAPABILITIES, max(now, self._said + self._window))
         elif what is Act.CAPABILITIES:
             self._said = now
         elif what is Act.STATUS:
             self._timers[Act.STATUS] = now + STATUS_INTERVAL
-        elif what is Act.POLL:
+        elif what in (Act.POLL, Act.SEEK):
             self.heard_poll(now, clients)
 
     def _step(self, what: _Input) -> None:

@@ -30,7 +30,9 @@ from clacks.common.limits import Limits
 from clacks.common.presence import (
     CLIENTS_PROPERTY,
     INSTANCE_PROPERTY,
+    MOST_WANTED,
     SPEAKERS,
+    WANTED_PROPERTY,
     speaker_of,
 )
 from clacks.common.rights import Rights
@@ -193,7 +195,7 @@ class Presence:
                 if self._revision() != self._said and self.life.state is State.READY:
                     self._said = self._revision()
                     self.life.repeat(now, len(self.nodes))
-                for act in self.life.due(now, self.clients.expected(now, self.life.connected_at)):
+                for act in self.life.due(now, self._expected(now), self.clients.strangers):
                     await self._do(act)
             self._changed.clear()
             wake = min(self.life.next or now + _TICK, now + _TICK)
@@ -218,27 +220,36 @@ class Presence:
                     "Latency": round(self._latency, 6),
                     "Workers": self._idle(),
                 }
-            case Act.POLL:
+            case Act.POLL | Act.SEEK:
                 content = {}
             case _:
                 content = {"Id": self.node}
         properties: dict[str, Any] = {INSTANCE_PROPERTY: self.instance}
-        if act is Act.POLL:
-            expected = self.clients.expected(self._now(), self.life.connected_at)
+        kind = act.value
+        if act in (Act.POLL, Act.SEEK):
+            kind = "ClientPoll"
+            wanted = self.clients.wanted(MOST_WANTED) if act is Act.SEEK else []
+            if wanted:
+                properties[WANTED_PROPERTY] = " ".join(wanted)
+            expected = len(wanted) or self._expected(self._now())
             properties[CLIENTS_PROPERTY] = expected
-            _log.info("clients asked to announce themselves expected=%d", expected)
+            _log.info("clients asked to announce themselves expected=%d all=%s", expected, not wanted)
         try:
-            event = self._registry.from_dict(act.value, content)
-            self._sent[act.value] = self._now()
+            event = self._registry.from_dict(kind, content)
+            self._sent[kind] = self._now()
             await self._bus.publish(event, properties=properties)
         except LinkRefused as error:
-            self._complain("this login may not publish %s: %s", act.value, error)
+            self._complain("this login may not publish %s: %s", kind, error)
         except (EventError, BusError) as error:
-            _log.warning("%s could not be sent: %s", act.value, error)
+            _log.warning("%s could not be sent: %s", kind, error)
+
+    def _expected(self, now: float) -> int:
+        """Return how many clients there seem to be."""
+        return self.clients.expected(now, max(self.life.connected_at, self.life.met_at))
 
     async def _learn_clients(self) -> None:
         learned = await self._learn()
-        self.life.learned(self._now(), all_of_them=learned)
+        self.life.learned(self._now(), len(self.nodes), all_of_them=learned)
         self._changed.set()
 
     def _complain(self, words: str, *values: object) -> None:
@@ -284,10 +295,14 @@ class Presence:
             return
         if speaker is None:
             if instance != self.instance:
-                expected = received.properties.get(CLIENTS_PROPERTY)
-                self.life.heard_poll(
-                    now, max(len(self.clients), expected if isinstance(expected, int) else 0)
-                )
+                said = received.properties.get(CLIENTS_PROPERTY)
+                expected = said if isinstance(said, int) else 0
+                wanted = received.properties.get(WANTED_PROPERTY)
+                if isinstance(wanted, str):
+                    missed = self.clients.wanted(MOST_WANTED) or ["more than it names"]
+                    self.life.heard_poll(now, expected, ours=set(wanted.split()).issuperset(missed))
+                else:
+                    self.life.heard_poll(now, max(expected, len(self.clients)))
             return
         try:
             self._hear[event.kind](speaker, instance, event.root[0], received, now)
@@ -349,8 +364,11 @@ class Presence:
     def _node_status(
         self, id_: str, instance: str, body: etree._Element, received: Received, now: float
     ) -> None:
+        stranger = id_ not in self.nodes
         node = self.nodes.status(id_, instance, *notices.status(body), now)
         own = self._own(id_, instance, "NodeStatus", now)
+        if stranger and not own:
+            self.life.met(now, len(self.nodes))
         if node is not None and node.methods is None and not own and not node.refused:
             self.life.miss_node(now, len(self.nodes))
 

@@ -305,7 +305,9 @@ class Agent:
         presence = self._presence
         if presence is None:
             return False
-        return await learn_from(self._bus, presence.nodes, presence.clients, self.node, self._address)
+        return await learn_from(
+            self._bus, presence.nodes, presence.clients, self.node, self._address, presence.life.met_at
+        )
 
     def _address(self, queue: str, node: str) -> str:
         return command_address(self._bus.domain, queue, node)

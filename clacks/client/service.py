@@ -28,7 +28,7 @@ from clacks.common.errors import BusError, CommandError, InvalidEvent, LinkRefus
 from clacks.common.event import Event
 from clacks.common.jsonrpc import FORBIDDEN, Request
 from clacks.common.plugins import PluginFailure, register_plugins
-from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY
+from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
 
@@ -257,6 +257,9 @@ class Client:
 
     async def _hear(self, polls: Subscription) -> None:
         async for received in polls.messages():
+            wanted = received.properties.get(WANTED_PROPERTY)
+            if isinstance(wanted, str) and self.id not in wanted.split():
+                continue
             clients = received.properties.get(CLIENTS_PROPERTY)
             self._life.polled(_now(), clients if isinstance(clients, int) else 0)
             self._woken.set()

@@ -15,10 +15,12 @@ __all__ = [
     "CLIENTS_PROPERTY",
     "CLIENT_SILENCE",
     "INSTANCE_PROPERTY",
+    "MOST_WANTED",
     "NODE_SILENCE",
     "PING_INTERVAL",
     "SPEAKERS",
     "STATUS_INTERVAL",
+    "WANTED_PROPERTY",
     "client_window",
     "node_window",
     "speaker_of",
@@ -45,6 +47,13 @@ Two that live at the same time under one id can be told apart by it."""
 
 CLIENTS_PROPERTY: Final = "clacks_clients"
 """Application property of ClientPoll: how many clients the agent expects to answer, as far as it knows."""
+
+WANTED_PROPERTY: Final = "clacks_wanted"
+"""Application property of ClientPoll: the ids of the clients that shall answer, with a space between two. If
+it is missing all shall; who does not know it answers, which is one event more than needed."""
+
+MOST_WANTED: Final = 500
+"""Clients that one ClientPoll names: with ids of 36 characters 18 kB. If more are wanted all are asked."""
 
 SPEAKERS: Final = frozenset(
     {

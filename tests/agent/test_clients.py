@@ -166,6 +166,36 @@ def test_what_another_agent_knows_is_taken_unless_ours_is_newer() -> None:
     assert found == {"pc1": ("old", ("ann",), 50.0, 10.0), "pc2": ("newer", ("ann",), 50.0, 30.0)}
 
 
+def test_who_fell_silent_is_dropped_at_its_time_whoever_told_us_of_it() -> None:
+    heard, told = ClientTable(), ClientTable()
+    announce(heard, "pc1", now=0.0)
+    announce(told, "pc2", now=100.0)
+    told.learned("pc1", "a", "pc1", "jane", [], [], None, since=0.0, heard=0.0, announced=0.0, now=150.0)
+    for table in (heard, told):
+        announce(table, "pc3", now=160.0)
+        assert table.expire(CLIENT_SILENCE - 0.1) == []
+        assert [client.id for client in table.expire(CLIENT_SILENCE)] == ["pc1"]
+
+
+def test_one_that_was_told_of_and_is_heard_again_stays() -> None:
+    table = ClientTable()
+    table.learned("pc1", "a", "pc1", "jane", [], [], None, since=0.0, heard=0.0, announced=0.0, now=150.0)
+    table.heard("pc1", "a", 151.0)
+    assert table.expire(CLIENT_SILENCE + 1.0) == []
+    assert [client.id for client in table.expire(151.0 + CLIENT_SILENCE)] == ["pc1"]
+
+
+def test_those_that_are_wanted_are_named_unless_there_are_too_many() -> None:
+    table = ClientTable()
+    announce(table, "pc1")
+    assert table.wanted(2) == []
+    table.heard("pc2", "a", 1.0)
+    table.heard("pc3", "a", 1.0)
+    assert table.wanted(2) == ["pc2", "pc3"]
+    table.heard("pc4", "a", 1.0)
+    assert table.wanted(2) == []
+
+
 def test_pages_walk_through_all_clients_by_id() -> None:
     table = ClientTable()
     ids = [f"pc{number}" for number in range(25)]

@@ -18,12 +18,14 @@ def joined(now: float = 0.0, nodes: int = 1, seed: int = 1) -> Lifecycle:
     return life
 
 
-def acts(life: Lifecycle, start: float, end: float, clients: int = 0) -> list[tuple[float, Act]]:
+def acts(
+    life: Lifecycle, start: float, end: float, clients: int = 0, strangers: int = 0
+) -> list[tuple[float, Act]]:
     """Everything that is done until then."""
     done = []
     while (when := life.next) is not None and when <= end:
         now = max(when, start)
-        done += [(now, act) for act in life.due(now, clients)]
+        done += [(now, act) for act in life.due(now, clients, strangers)]
     return done
 
 
@@ -108,8 +110,54 @@ def test_an_agent_that_is_not_alone_learns_from_another() -> None:
     life.heard_node()
     done = acts(life, 0.0, 9.0)
     assert [act for _, act in done if act in (Act.POLL, Act.LEARN)] == [Act.LEARN]
-    life.learned(9.0, all_of_them=False)
+    life.learned(9.0, 2, all_of_them=False)
     assert Act.POLL in life.due(9.0)
+
+
+def test_one_that_meets_nodes_that_were_there_before_learns_from_them_once() -> None:
+    life = joined()
+    life.heard_node()
+    acts(life, 0.0, 50.0)
+    life.miss_client(50.0, 10)  # the clients of the other side are heard as well
+    for node in range(100):
+        life.met(50.0 + node * 0.1, 10)
+        life.miss_client(50.0 + node * 0.1, 10)
+        if node == 0:
+            done = acts(life, 50.0, 52.1)
+    assert [act for _, act in done if act is not Act.STATUS] == [Act.LEARN]
+    assert Act.LEARN not in [act for _, act in acts(life, 53.0, 80.0)]
+    life.met(80.0, 10)
+    assert Act.LEARN in [act for _, act in acts(life, 80.0, 83.0)]
+
+
+def test_who_has_just_come_meets_nobody() -> None:
+    life = joined()
+    life.met(5.0, 10)
+    life.heard_node()
+    assert [act for _, act in acts(life, 2.9, 9.0) if act is Act.LEARN] == [Act.LEARN]  # as every newcomer
+    assert Act.LEARN not in [act for _, act in acts(life, 9.1, 40.0)]
+
+
+def test_of_many_that_could_learn_from_nobody_one_polls_for_all() -> None:
+    lives = [joined(seed=seed) for seed in range(20)]
+    for life in lives:
+        life.heard_node()
+        acts(life, 0.0, 50.0)
+        life.met(50.0, 1000)
+    asked, polls = 0, 0
+    for tick in range(500):
+        now = 50.0 + tick * 0.1
+        for life in lives:
+            done = life.due(now, 1000)
+            if Act.LEARN in done:  # again and again, while one of those that it met may tell its commands
+                asked += 1
+                life.learned(now, 1000, all_of_them=False)
+            if Act.POLL in done:
+                polls += 1
+                for other in lives:
+                    other.heard_poll(now, 1000)
+    assert asked > 100
+    assert polls == 1
 
 
 def test_a_node_without_capabilities_is_asked_for_them_by_an_announcement() -> None:
@@ -117,7 +165,10 @@ def test_a_node_without_capabilities_is_asked_for_them_by_an_announcement() -> N
     acts(life, 0.0, 50.0)
     life.miss_node(50.0, 100)
     life.miss_node(50.1, 100)
-    assert [act for _, act in acts(life, 50.0, 52.0) if act is not Act.STATUS] == [Act.ANNOUNCE]
+    assert [act for _, act in acts(life, 50.0, 52.0) if act is not Act.STATUS] == [
+        Act.ANNOUNCE,
+        Act.CAPABILITIES,  # they lack ours as well
+    ]
 
 
 def test_who_would_ask_does_not_if_another_one_did() -> None:
@@ -136,14 +187,34 @@ def test_unknown_clients_are_polled_once_for_all_agents() -> None:
     other = joined(seed=2)
     acts(other, 0.0, 50.0)
     other.miss_client(50.0, 10)
-    done = [(when, act) for when, act in acts(life, 50.0, 53.0) if act is Act.POLL]
+    done = [when for when, act in acts(life, 50.0, 53.0, 100, 1) if act is Act.SEEK]
     assert len(done) == 1
     other.heard_poll(50.5, 20_000)
     for tick in range(int(2 * client_window(20_000))):
         other.miss_client(50.5 + tick, 10)
-    assert Act.POLL not in [act for _, act in acts(other, 50.0, 89.0)]
-    other.miss_client(91.0, 10)
-    assert Act.POLL in [act for _, act in acts(other, 91.0, 93.0)]
+    assert Act.SEEK not in [act for _, act in acts(other, 50.0, 90.4, 20_000, 1)]
+    # Who did not answer then is asked again, and nobody if all did.
+    assert Act.SEEK in [act for _, act in acts(other, 90.5, 92.0, 20_000, 1)]
+    life.miss_client(95.0, 10)
+    assert Act.SEEK not in [act for _, act in acts(life, 95.0, 200.0, 100, 0)]
+
+
+def test_a_poll_that_names_clients_is_soon_followed_by_one_for_others() -> None:
+    life = joined()
+    acts(life, 0.0, 50.0)
+    life.miss_client(50.0, 10)
+    first = [when for when, act in acts(life, 50.0, 53.0, 100_000, 3) if act is Act.SEEK]
+    life.miss_client(60.0, 10)
+    second = [when for when, act in acts(life, 60.0, 80.0, 100_000, 3) if act is Act.SEEK]
+    assert 2 * client_window(3) <= second[0] - first[0] <= 2 * client_window(3) + 1.0
+
+
+def test_a_poll_for_clients_of_others_does_not_silence_who_misses_some_more() -> None:
+    life = joined()
+    acts(life, 0.0, 50.0)
+    life.miss_client(50.0, 10)
+    life.heard_poll(50.5, 3, ours=False)
+    assert Act.SEEK in [act for _, act in acts(life, 50.5, 53.0, 100, 1)]
 
 
 def test_an_agent_that_lost_its_connection_is_silent_and_joins_anew_when_it_is_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clacks.common.event import Event
-from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY
+from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
 from tests.agent.towns import town
 from tests.bus.house import REGISTRY, scenario, until
 
@@ -217,6 +217,50 @@ async def test_an_agent_that_is_not_alone_learns_the_clients_from_another() -> N
         assert theirs.methods is not None
         assert ours.methods.items == theirs.methods.items
         assert abs(ours.announced - theirs.announced) < 5.0  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@scenario
+async def test_a_client_that_nobody_announced_is_polled_by_its_id() -> None:
+    async with town() as here:
+        one = await here.agent("one")
+        client, bus = await here.bus("admin"), await here.bus()
+        polls = await bus.subscribe(kinds=["ClientPoll"])
+        await client.publish(announce("mine-1"))
+        await until(lambda: "mine-1" in one.clients)
+        async for received in polls.messages():
+            if WANTED_PROPERTY not in received.properties:  # it asked everybody, as it is alone
+                await client.publish(event("ClientPing", Id="mine-2"))
+                # No other poll for a while: 10 s for the answers to that one, and as long again.
+                one._presence.life._quiet = 0.0  # type: ignore[union-attr]
+                continue
+            assert received.properties[WANTED_PROPERTY] == "mine-2"
+            assert received.properties[CLIENTS_PROPERTY] == 1
+            break
+
+
+@pytest.mark.slow
+@scenario
+async def test_an_agent_that_meets_another_which_was_there_before_learns_its_clients() -> None:
+    async with town() as here:
+        one, two = await here.agent("one"), await here.agent("two")
+        client = await here.bus("admin")
+        await client.publish(announce("mine-1"))
+        await until(lambda: "mine-1" in one.clients and "mine-1" in two.clients)
+        # As if both had been parted for long, and each had dropped what was on the other side.
+        ours, theirs = one._presence, two._presence
+        assert ours is not None
+        assert theirs is not None
+        ours.life.connected_at -= 100.0
+        ours.life._asked -= 100.0
+        ours.clients.left("mine-1", "")
+        ours.nodes.left("two", theirs.instance, ours._now())
+        status = event("NodeStatus", Id="two", Load=0.1, Latency=0.001, Workers=4)
+        await client.publish(status, properties={INSTANCE_PROPERTY: theirs.instance})
+        await until(lambda: "mine-1" in one.clients)
+        found = one.nodes.get("two")
+        assert found is not None
+        assert found.methods is not None
 
 
 @scenario

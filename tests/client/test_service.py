@@ -19,7 +19,7 @@ from clacks.common.credentials import Credentials, make_credentials
 from clacks.common.errors import CommandRefused, LinkRefused, SettingsError
 from clacks.common.event import Event
 from clacks.common.jsonrpc import FORBIDDEN, METHOD_NOT_FOUND
-from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY
+from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
 from clacks.common.rights import parse_rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
@@ -155,6 +155,24 @@ async def test_a_poll_is_answered_with_a_new_announcement(home: House, agent: Bu
         poll = SCHEMAS.from_dict("ClientPoll", {})
         await agent.publish(poll, properties={CLIENTS_PROPERTY: 3})
         await home.until(lambda: home.kinds.count("ClientAnnounce") == 2)
+
+
+@house
+async def test_a_poll_that_names_others_is_not_answered(home: House, agent: Bus) -> None:
+    asked: list[int] = []
+
+    class Life(Lifecycle):
+        def polled(self, now: float, clients: int = 0) -> None:
+            asked.append(clients)
+            super().polled(now, clients)
+
+    async with home.bus("desk") as bus, home.client(bus, lifecycle=Life(Soon())) as client:
+        poll = SCHEMAS.from_dict("ClientPoll", {})
+        await agent.publish(poll, properties={CLIENTS_PROPERTY: 1, WANTED_PROPERTY: "desk-2 desk-10"})
+        named = {CLIENTS_PROPERTY: 2, WANTED_PROPERTY: f"desk-2 {client.id}"}
+        await agent.publish(poll, properties=named)
+        await home.until(lambda: home.kinds.count("ClientAnnounce") == 2)
+    assert asked == [2]
 
 
 @house
