@@ -2,9 +2,9 @@
 
     scripts/test_again.py -m "not broker and not soak"        (options of pytest)
 
-Some tests are about time, and a machine that others use too can starve one of them. Such a test passes here, and its
-name stands in the output as unsteady: that is a fault to look for, not a pass to forget. What is wrong is wrong
-again. With more than two failures there is no second try.
+Some tests are about time, and a machine that others use too can starve one of them. Such a test passes here,
+and its name stands in the output as unsteady: a fault to look for, not a pass to forget. What is wrong is
+wrong again. With more than two failures there is no second try.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def main(options: list[str]) -> int:
         return 1
     for name in names:
         print(f"unsteady, tried again alone: {name}", flush=True)
-    return subprocess.run([sys.executable, "-m", "pytest", *options, *names], cwd=ROOT, check=False).returncode
+    command = [sys.executable, "-m", "pytest", *options, *names]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import pytest
@@ -75,8 +75,10 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and full name of all imports, those inside functions included; not those for types only."""
+@functools.cache
+def imports(file: Path) -> list[tuple[int, str]]:
+    """Return line and full name of all imports, those inside functions included; not those for types only."""
+    found: list[tuple[int, str]] = []
     tree = ast.parse(file.read_text("utf-8"), str(file))
     only_types = {
         id(inner)
@@ -91,14 +93,15 @@ def imports(file: Path) -> Iterator[tuple[int, str]]:
             continue
         if isinstance(node, ast.Import):
             for name in node.names:
-                yield node.lineno, name.name
+                found.append((node.lineno, name.name))
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
             for name in node.names:
-                yield node.lineno, f"{base}.{name.name}"
+                found.append((node.lineno, f"{base}.{name.name}"))
+    return found
 
 
 def below(module: str, prefix: str) -> bool:
@@ -132,7 +135,7 @@ def test_there_is_something_to_read() -> None:
 def test_imports_point_down(file: Path) -> None:
     importer = module_name(file)
     if importer == "clacks":
-        assert not list(imports(file)), "the package itself imports nothing"
+        assert not imports(file), "the package itself imports nothing"
         return
     height, sibling = layer(importer)
     wrong = []
