@@ -1,7 +1,7 @@
 """What a query may cost, and the meter that counts it.
 
 A meter is made for one run and asked from inside the run: by loops (``step``), by constructors (``nodes``),
-by whatever makes strings (``text``), by function calls (``enter``) and by integer arithmetic
+by whatever makes strings (``text``), by function calls (``depth``) and by integer arithmetic
 (``integer``). There is no thread, no signal and no clock of the process: the counters are plain integers,
 and the clock is read once in a few hundred steps. So a bound on time holds only if no single step is long;
 a function whose work grows with its input says so in steps (``work``) before it does it.
@@ -78,44 +78,58 @@ UNBOUNDED = QueryBudget(2**60, 2**60, 2**60, 1000, 2**20, 1e9)
 
 
 class Meter:
-    """Counts down one run's budget; ``QueryBudgetExceeded`` when something is used up."""
+    """Counts down one run's budget; ``QueryBudgetExceeded`` when something is used up.
 
-    __slots__ = ("_clock", "_deadline", "_deepest", "_look", "_nodes", "_steps", "_text", "budget", "depth")
+    The innermost loops take their steps themselves, as a call costs more than the step::
+
+        meter.left -= 1
+        if meter.left < meter.look_at:
+            meter.check()
+
+    Attributes:
+        left: Steps that are left.
+        look_at: Below so many it is time to look at the clock.
+        depth: Level of function calls.
+        deepest: The level that this thread has room for.
+    """
+
+    __slots__ = ("_clock", "_deadline", "_nodes", "_text", "budget", "deepest", "depth", "left", "look_at")
 
     def __init__(self, budget: QueryBudget = DEFAULT, clock: Callable[[], float] = time.thread_time) -> None:
         self.budget = budget
         self.depth = 0
         self._clock = clock
         self._deadline = clock() + budget.seconds
-        self._steps = budget.steps
-        self._look = max(0, budget.steps - LOOK)
+        self.left = budget.steps
+        self.look_at = max(0, budget.steps - LOOK)
         self._nodes = budget.nodes
-        self._deepest = min(budget.depth, USUAL_LEVELS)
+        self.deepest = min(budget.depth, USUAL_LEVELS)
         self._text = budget.string_bytes
 
     @property
     def steps(self) -> int:
         """Return the steps taken so far."""
-        return self.budget.steps - self._steps
+        return self.budget.steps - self.left
 
     def step(self, n: int = 1) -> None:
         """Take ``n`` steps."""
-        self._steps -= n
-        if self._steps < self._look:
-            self._check()
+        self.left -= n
+        if self.left < self.look_at:
+            self.check()
 
     def work(self, characters: int) -> None:
         """Take the steps that going once through so many characters costs."""
-        self._steps -= 1 + characters // CHARACTERS_A_STEP
-        if self._steps < self._look:
-            self._check()
+        self.left -= 1 + characters // CHARACTERS_A_STEP
+        if self.left < self.look_at:
+            self.check()
 
-    def _check(self) -> None:
-        if self._steps < 0:
+    def check(self) -> None:
+        """Look whether steps or time are used up."""
+        if self.left < 0:
             raise exceeded(f"more than {self.budget.steps} steps")
         if self._clock() > self._deadline:
             raise exceeded(f"more than {self.budget.seconds:g} s")
-        self._look = max(0, self._steps - LOOK)
+        self.look_at = max(0, self.left - LOOK)
 
     def look(self) -> None:
         """Look at the clock now: after something that may have taken long."""
@@ -124,8 +138,12 @@ class Meter:
 
     @property
     def seconds_left(self) -> float:
-        """Return how long the run may still take."""
+        """How long the run may still take. Another thread, whose clock is another, sets it anew."""
         return self._deadline - self._clock()
+
+    @seconds_left.setter
+    def seconds_left(self, seconds: float) -> None:
+        self._deadline = self._clock() + seconds
 
     def nodes(self, n: int = 1) -> None:
         """Construct ``n`` nodes."""
@@ -142,22 +160,13 @@ class Meter:
         if n > CHARACTERS_A_STEP:
             self.work(n)
 
-    def enter(self) -> None:
-        """Go one function call deeper, which is a step too. On the way back take one off ``depth``."""
-        self._steps -= 1
-        if self._steps < self._look:
-            self._check()
-        self.depth += 1
-        if self.depth > self._deepest:
-            if self._deepest < self.budget.depth:
-                # The interpreter's own limit belongs to all threads, and another deep query may have raised
-                # it: this thread has no room all the same.
-                raise RecursionError("deeper than a usual thread has room for")
-            raise exceeded(f"more than {self.budget.depth} function calls inside one another")
+    def too_deep(self) -> QueryBudgetExceeded:
+        """Make the error for more levels of function calls than the budget has."""
+        return exceeded(f"more than {self.budget.depth} function calls inside one another")
 
     def go_deep(self) -> None:
         """Allow all the function levels of the budget: this thread has a stack for them."""
-        self._deepest = self.budget.depth
+        self.deepest = self.budget.depth
 
     def integer(self, bits: int) -> None:
         """Make an integer of at most ``bits`` bits; call it before a product or power is computed."""

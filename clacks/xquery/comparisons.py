@@ -13,7 +13,7 @@ from clacks.xquery.arithmetic import operand
 from clacks.xquery.casts import cast_atomic
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal, less
-from clacks.xquery.conversion import atomize, atomize_one
+from clacks.xquery.conversion import atomize
 from clacks.xquery.errors import failure
 from clacks.xquery.nodes import Node
 from clacks.xquery.operators import EMPTY, Binary
@@ -203,20 +203,31 @@ class ValueComparison(Binary):
     def led(self, left: Any) -> Any:
         """Parse the right operand."""
         self.static = self.parser.static
+        self.codepoints = self.static.default_collation == CODEPOINT
         return super().led(left)
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return one boolean, or nothing if an operand is empty."""
-        a = atomize_one(self._items[0].run(ctx))
+        found = self.atom(ctx)
+        return EMPTY if found is None else [found]
+
+    def truth(self, ctx: Context) -> bool:
+        """Return the boolean, false if an operand is empty."""
+        return self.atom(ctx) is True
+
+    def atom(self, ctx: Context) -> bool | None:
+        """Return the boolean, None if an operand is empty."""
+        a = self._items[0].atom(ctx)
         if a is None:
-            return EMPTY
-        b = atomize_one(self._items[1].run(ctx))
+            return None
+        b = self._items[1].atom(ctx)
         if b is None:
-            return EMPTY
-        if type(a) is type(b) and type(a) in PLAIN_NUMBERS:
-            return [NATIVE[self.symbol](a, b)]
+            return None
+        cls = type(a)
+        if cls is type(b) and (cls in PLAIN_NUMBERS or (cls is str and self.codepoints)):
+            return bool(NATIVE[self.symbol](a, b))
         collation = find_collation(self.static.default_collation, self.static.base_uri)
-        return [value_comparison(self.symbol, a, b, collation, ctx.execution.timezone)]
+        return value_comparison(self.symbol, a, b, collation, ctx.execution.timezone)
 
 
 def one_node(value: Sequence[Any]) -> Any:

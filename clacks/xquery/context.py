@@ -8,13 +8,15 @@ it. The class follows elementpath's XPathContext as far as its function classes 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elementpath.datatypes import Timezone
 from elementpath.xpath_context import XPathContext
 
-from clacks.xquery.budget import Meter
+from clacks.common.errors import QueryBudgetExceeded
+from clacks.xquery.budget import BUDGET_CODE, Meter
+from clacks.xquery.depth import DeepThread
 
 __all__ = ["Context", "Execution", "Resolvers"]
 
@@ -79,6 +81,46 @@ class Execution:
         self.caches: dict[object, Any] = {}
         self.root = root
         self.deep = False
+        self._deep_thread: DeepThread | None = None
+
+    def deeper(self, call: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+        """Go on with ``call`` in a thread with room for all function levels of the budget.
+
+        The thread stays until ``close``: a query that is deep once is deep often.
+        """
+        meter = self.meter
+        usual, seconds = meter.deepest, meter.seconds_left
+        if usual >= meter.budget.depth:
+            raise meter.too_deep()
+
+        def go_on() -> Sequence[Any]:
+            nonlocal seconds
+            meter.seconds_left = seconds
+            meter.go_deep()
+            try:
+                return call()
+            except RecursionError:
+                raise QueryBudgetExceeded(BUDGET_CODE, "the query recurs too deeply") from None
+            finally:
+                seconds = meter.seconds_left
+
+        if self._deep_thread is None:
+            self._deep_thread = DeepThread()
+        try:
+            return self._deep_thread.run(go_on)
+        except RecursionError:
+            raise  # here, in the usual thread: its last frames are used up
+        except RuntimeError as error:
+            raise QueryBudgetExceeded(BUDGET_CODE, f"the query recurs too deeply ({error})") from None
+        finally:
+            meter.deepest = usual
+            meter.seconds_left = seconds
+
+    def close(self) -> None:
+        """End the thread for deep recursion, if there is one."""
+        if self._deep_thread is not None:
+            self._deep_thread.close()
+            self._deep_thread = None
 
     def again(self) -> Execution:
         """Return a new execution of the same query with the same inputs and a full budget, for a thread with

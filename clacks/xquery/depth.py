@@ -2,9 +2,10 @@
 
 A thousand levels of function calls of a query are some ten thousand frames of Python, more than the
 interpreter's limit of 1,000. The limit stands for the C stack, and that of a thread may be small: raising the
-limit where the query was called could crash the process. So a query that reaches the limit is run again in a
-thread with a stack for so many frames; the limit is higher only meanwhile. Queries that are not deep, which
-is nearly all of them, never come here.
+limit where the query was called could crash the process. So the calls of functions beyond the first few
+levels are carried out in a thread with a stack for so many frames, while the first one waits; the limit is
+higher only meanwhile. A query that reaches the limit in another way (it goes through values nested a hundred
+times) is run again in such a thread. Queries that are not deep, which is nearly all of them, never come here.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import FrameType
 from typing import TypeVar
 
-__all__ = ["FRAMES", "STACK", "in_deep_thread"]
+__all__ = ["FRAMES", "STACK", "DeepThread", "in_deep_thread"]
 
 T = TypeVar("T")
 
@@ -42,25 +43,53 @@ deep_queries: set[object] = set()
 usual_limits: list[int] = []
 
 
+class DeepThread:
+    """A thread in which calls may use ``FRAMES`` frames; it is there from the first call until ``close``."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Carry out ``call`` and wait for it.
+
+        Raises:
+            RuntimeError: If no thread can be started.
+        """
+        context = contextvars.copy_context()
+        if self._pool is not None:
+            future = self._pool.submit(context.run, call)
+        else:
+            self._open.enter_context(higher_limit())
+            self._pool = self._open.enter_context(
+                ThreadPoolExecutor(max_workers=1, thread_name_prefix="clacks-deep-query")
+            )
+            with lock:
+                # A thread that somebody else starts at this moment gets a large stack too, which harms
+                # nobody.
+                before = threading.stack_size(STACK)
+                try:
+                    future = self._pool.submit(context.run, call)
+                finally:
+                    threading.stack_size(before)
+        try:
+            return future.result()
+        finally:
+            del future  # an error holds this frame, and the future holds the error
+
+    def close(self) -> None:
+        """End the thread."""
+        self._open.close()
+
+
 def in_deep_thread(call: Callable[[], T]) -> T:
     """Carry out ``call`` where it may use ``FRAMES`` frames, and wait for it.
 
     Raises:
         RuntimeError: If no thread can be started.
     """
-    context = contextvars.copy_context()
-    with higher_limit(), ThreadPoolExecutor(max_workers=1, thread_name_prefix="clacks-deep-query") as pool:
-        with lock:
-            # A thread that somebody else starts at this moment gets a large stack too, which harms nobody.
-            before = threading.stack_size(STACK)
-            try:
-                future = pool.submit(context.run, call)
-            finally:
-                threading.stack_size(before)
-        try:
-            return future.result()
-        finally:
-            del future  # an error holds this frame, and the future holds the error
+    with closing(DeepThread()) as thread:
+        return thread.run(call)
 
 
 @contextmanager

@@ -65,6 +65,10 @@ class Clause:
         """Map the stream of tuples."""
         raise NotImplementedError
 
+    def holds(self, ctx: Context) -> bool:
+        """Map the first tuple, for clauses that make no more than one of it; tell whether one is left."""
+        raise NotImplementedError
+
 
 class For(Clause):
     """``for $x as T allowing empty at $p in E``."""
@@ -97,7 +101,12 @@ class For(Clause):
     @property
     def is_plain(self) -> bool:
         """Tell whether it binds the items and nothing else."""
-        return self.place is None and self.type is None and not self.allows_empty
+        return self.place is None and self.is_simple
+
+    @property
+    def is_simple(self) -> bool:
+        """Tell whether it binds the items, and their places perhaps, and nothing else."""
+        return self.type is None and not self.allows_empty
 
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Bind the items one after the other."""
@@ -176,6 +185,14 @@ class Let(Clause):
             frame[slot] = value if wanted is None else checked(value, wanted, f"value of ${self.name}")
             yield
 
+    def holds(self, ctx: Context) -> bool:
+        """Bind the value."""
+        value = self.expressions[0].run(ctx)
+        if self.type is not None:
+            checked(value, self.type, f"value of ${self.name}")
+        ctx.frame[self.slot] = value
+        return True
+
 
 class Where(Clause):
     """``where E``."""
@@ -192,6 +209,10 @@ class Where(Clause):
         for _ in source:
             if truth(ctx):
                 yield
+
+    def holds(self, ctx: Context) -> bool:
+        """Evaluate the condition."""
+        return self.expressions[0].truth(ctx)
 
 
 class Count(Clause):
@@ -426,7 +447,9 @@ class Flwor(Keyword):
 
     Attributes:
         clauses: All clauses but ``return``.
-        plan: What is done for them: the same, but a loop with a condition behind it may be one join.
+        plan: What is done for them: the same, but a loop with a condition behind it may be one join. It is
+            cut in three, of which each may be empty: clauses at the start that make no more than one tuple
+            (``let``, ``where``); a stream; and a loop at the end that binds items one after the other.
     """
 
     def nud(self) -> Any:
@@ -469,6 +492,14 @@ class Flwor(Keyword):
         self._items.append(parser.single())
         parser.scope.release(mark)
         self.plan = with_joins(self.clauses)
+        rest = list(self.plan)
+        self.loop: For | None = None
+        if isinstance(rest[-1], For) and rest[-1].is_simple:
+            self.loop = rest.pop()  # type: ignore[assignment]  # the condition has looked
+        start = 0
+        while start < len(rest) and isinstance(rest[start], (Let, Where)):
+            start += 1
+        self.start, self.middle = rest[:start], rest[start:]
         return self
 
     def window_follows(self) -> bool:
@@ -499,15 +530,45 @@ class Flwor(Keyword):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate ``return`` for each tuple of the stream."""
-        # One let and a return is what filters look like: no stream for it.
-        stream: Iterator[None] = iter((None,))
-        for clause in self.plan:
-            stream = clause.over(ctx, stream)
+        for clause in self.start:
+            if not clause.holds(ctx):
+                return []
         result = self._items[-1].run
+        loop = self.loop
+        meter = ctx.execution.meter
+        if not self.middle and loop is None:
+            # One let and a return is what filters look like.
+            meter.step()
+            found: Sequence[Any] = result(ctx)
+            return found
+        stream: Iterator[None] = iter((None,))
+        for clause in self.middle:
+            stream = clause.over(ctx, stream)
         out: list[Any] = []
-        step = ctx.execution.meter.step
+        if loop is None:
+            for _ in stream:
+                value = result(ctx)
+                meter.step(1 + len(value))
+                out.extend(value)
+            return out
+        frame, slot, place = ctx.frame, loop.slot, loop.place
+        run = loop.expressions[0].run
         for _ in stream:
-            value = result(ctx)
-            step(1 + len(value))
-            out.extend(value)
+            number = 0
+            for item in run(ctx):
+                frame[slot] = [item]
+                if place is not None:
+                    number += 1
+                    frame[place] = [number]
+                value = result(ctx)
+                if len(value) == 1:
+                    out.append(value[0])
+                    meter.left -= 2
+                else:
+                    meter.left -= 2 + len(value)
+                    if meter.left < meter.look_at:
+                        meter.check()  # before a range is made a list
+                    out.extend(value)
+                if meter.left < meter.look_at:
+                    meter.check()
         return out

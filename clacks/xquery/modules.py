@@ -7,6 +7,7 @@ is XQDY0054.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,12 @@ class Parameter:
 
     def __post_init__(self) -> None:
         self.accepted = accepted_classes(self.type)
+        self.low = self.type.low
+        self.high = sys.maxsize if self.type.high is None else self.type.high
 
 
 def accepted_classes(wanted: SequenceType) -> frozenset[type]:
-    """Return Python classes of which one item surely is of a type and needs no conversion."""
+    """Return Python classes whose values surely are of a type and need no conversion."""
     item = wanted.item
     if not isinstance(item, AtomicType):
         return frozenset()
@@ -77,8 +80,10 @@ class FunctionDeclaration:
     module: Any = None
 
     def __post_init__(self) -> None:
-        self.accepted = accepted_classes(self.result)
+        # The result is converted as a parameter is.
+        self.returned = Parameter("", self.result, 0)
         # The slots of the parameters are the first of the frame.
+        self.blank = [None] * (self.scope.size - len(self.parameters))
         self.typed = [(place, p) for place, p in enumerate(self.parameters) if p.type is not ANY]
 
     @property
@@ -90,26 +95,55 @@ class FunctionDeclaration:
         self, ctx: Context, args: Sequence[Sequence[Any]], captured: Sequence[Any] = ()
     ) -> Sequence[Any]:
         """Call the function with a frame of its own."""
-        frame: list[Any] = [*args]
-        frame += [None] * (self.scope.size - len(frame))
+        frame: list[Any] = [*args, *self.blank]
         for place, parameter in self.typed:
             value = frame[place]
-            if len(value) != 1 or type(value[0]) not in parameter.accepted:
+            if (
+                type(value[0]) not in parameter.accepted
+                if len(value) == 1
+                else not parameter.low <= len(value) <= parameter.high
+                or type(value) is range
+                or not parameter.accepted.issuperset(map(type, value))
+            ):
                 frame[place] = convert(value, parameter.type, f"argument ${parameter.name}")
         if captured:
             for (_, slot), value in zip(self.scope.captures, captured):
                 frame[slot] = value
         if self.body is None:
             return convert([], self.result, "result")
-        meter = ctx.execution.meter
-        meter.enter()
-        try:
-            result: Sequence[Any] = self.body.run(ctx.call(frame))
-        finally:
-            meter.depth -= 1
-        if self.result is ANY or (len(result) == 1 and type(result[0]) in self.accepted):
+        result = called(self.body, ctx.call(frame))
+        if self.result is ANY:
+            return result
+        returned = self.returned
+        if (
+            type(result[0]) in returned.accepted
+            if len(result) == 1
+            else returned.low <= len(result) <= returned.high
+            and type(result) is list
+            and returned.accepted.issuperset(map(type, result))
+        ):
             return result
         return convert(result, self.result, "result")
+
+
+def called(body: Any, ctx: Context) -> Sequence[Any]:
+    """Evaluate what is a function level of its own."""
+    execution = ctx.execution
+    meter = execution.meter
+    meter.left -= 1
+    if meter.left < meter.look_at:
+        meter.check()
+    depth = meter.depth
+    meter.depth = depth + 1
+    try:
+        result: Sequence[Any]
+        if depth < meter.deepest:
+            result = body.run(ctx)
+        else:
+            result = execution.deeper(lambda: body.run(ctx))
+        return result
+    finally:
+        meter.depth = depth
 
 
 class UserFunction(FunctionItem):
@@ -204,11 +238,7 @@ class VariableDeclaration:
         if main is not PENDING:
             inner.item = main
             inner.position = inner.size = 1
-        execution.meter.enter()
-        try:
-            result: Sequence[Any] = self.value.run(inner)
-        finally:
-            execution.meter.depth -= 1
+        result = called(self.value, inner)
         if wanted is not None and not wanted.matches(result):
             raise mismatch(result, wanted, f"value of ${self.name}")
         return result

@@ -5,7 +5,7 @@ Every binary operator has its two operands as items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from clacks.xquery.conversion import atomize_one, describe, string_of_item
 from clacks.xquery.errors import failure
 from clacks.xquery.nodes import Node
 from clacks.xquery.references import resolve_references
+from clacks.xquery.sequence_types import EXACT
 from clacks.xquery.tokens import Expression, named_operator, token
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Literal(Expression):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return the constant."""
         return [self.value]
+
+    def atom(self, ctx: Context) -> Any:
+        """Return the constant itself."""
+        return self.value
 
 
 @token("(number)")
@@ -157,6 +162,15 @@ class LocalVariable(Variable):
         value: Sequence[Any] = ctx.frame[self.slot]
         return value
 
+    def atom(self, ctx: Context) -> Any:
+        """Return the one atomic value."""
+        value = ctx.frame[self.slot]
+        if len(value) == 1:
+            item = value[0]
+            if type(item) in EXACT:
+                return item
+        return atomize_one(value)
+
 
 @token("(", lbp=80)
 class Parenthesized(Expression):
@@ -180,6 +194,14 @@ class Parenthesized(Expression):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate what is inside."""
         return self._items[0].run(ctx) if self._items else EMPTY
+
+    def atom(self, ctx: Context) -> Any:
+        """Return the one atomic value."""
+        return self._items[0].atom(ctx) if self._items else None
+
+    def truth(self, ctx: Context) -> bool:
+        """Return the effective boolean value."""
+        return bool(self._items and self._items[0].truth(ctx))
 
 
 @token(",", lbp=5)
@@ -259,7 +281,7 @@ class Concatenation(Binary):
         """Join two strings."""
         texts = []
         for item in self._items:
-            value = atomize_one(item.run(ctx))
+            value = item.atom(ctx)
             texts.append("" if value is None else string_of_item(value))
         ctx.execution.meter.text(len(texts[0]) + len(texts[1]))
         return ["".join(texts)]
@@ -275,7 +297,7 @@ class Range(Binary):
         """Return a range of integers."""
         bounds = []
         for item in self._items:
-            value = atomize_one(item.run(ctx))
+            value = item.atom(ctx)
             if value is None:
                 return EMPTY
             if isinstance(value, UntypedAtomic):
@@ -291,34 +313,51 @@ class Range(Binary):
         return [low] if low == high else range(low, high + 1)
 
 
-NUMBERS = frozenset({int, float})
 SMALL = 2**30
 """Integers up to here need no look at their size before they are multiplied."""
+
+INTEGRAL = frozenset(["+", "-", "*"])
+"""Operators that make an integer of integers."""
 
 
 class Arithmetic(Binary):
     """A binary arithmetic operator."""
 
+    native: Callable[[Any, Any], Any] | None = None
+    keeps_integers = False
+
+    def led(self, left: Any) -> Any:
+        """Parse the right operand."""
+        self.native = NATIVE.get(self.symbol)
+        self.keeps_integers = self.symbol in INTEGRAL
+        return super().led(left)
+
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return one value, or nothing if an operand is empty."""
+        value = self.atom(ctx)
+        return EMPTY if value is None else [value]
+
+    def atom(self, ctx: Context) -> Any:
+        """Return the value, None if an operand is empty."""
         first, second = self._items
-        left = first.run(ctx)
-        a = left[0] if len(left) == 1 and type(left[0]) in NUMBERS else operand(atomize_one(left))
+        a = first.atom(ctx)
         if a is None:
-            return EMPTY
-        right = second.run(ctx)
-        b = right[0] if len(right) == 1 and type(right[0]) in NUMBERS else operand(atomize_one(right))
+            return None
+        b = second.atom(ctx)
         if b is None:
-            return EMPTY
+            return None
         execution = ctx.execution
-        execution.meter.step(1)
-        cls, symbol = type(a), self.symbol
-        if cls is type(b) and symbol in NATIVE:
+        meter = execution.meter
+        meter.left -= 1
+        if meter.left < meter.look_at:
+            meter.check()
+        cls = type(a)
+        if cls is type(b) and self.native is not None:
             if cls is float:
-                return [NATIVE[symbol](a, b)]
-            if cls is int and symbol in "+-*" and -SMALL < a < SMALL and -SMALL < b < SMALL:
-                return [NATIVE[symbol](a, b)]
-        return [OPERATIONS[symbol](a, b, execution.meter, execution.timezone)]
+                return self.native(a, b)
+            if cls is int and self.keeps_integers and -SMALL < a < SMALL and -SMALL < b < SMALL:
+                return self.native(a, b)
+        return OPERATIONS[self.symbol](operand(a), operand(b), meter, execution.timezone)
 
 
 @token("+", "-", lbp=40)
@@ -329,18 +368,29 @@ class Additive(Arithmetic):
         """Parse the operand of a sign."""
         if self.parser.min_bp > 70:
             raise self.unexpected_here()
-        self._items = [self.parser.expression(70)]
-        return self
+        sign = Sign.at(self)
+        sign.symbol = self.symbol
+        sign._items = [self.parser.expression(70)]
+        return sign
+
+
+class Sign(Expression):
+    """``+`` or ``-`` before an operand."""
+
+    label = "operator"
 
     def run(self, ctx: Context) -> Sequence[Any]:
-        """Return one value, or nothing if an operand is empty."""
-        if len(self._items) == 2:
-            return super().run(ctx)
-        value = operand(atomize_one(self._items[0].run(ctx)))
+        """Return one value, or nothing if the operand is empty."""
+        value = self.atom(ctx)
+        return EMPTY if value is None else [value]
+
+    def atom(self, ctx: Context) -> Any:
+        """Return the value, None if the operand is empty."""
+        value = operand(self._items[0].atom(ctx))
         if value is None:
-            return EMPTY
+            return None
         negative = negate(value)
-        return [negative if self.symbol == "-" else value]
+        return negative if self.symbol == "-" else value
 
 
 @token("*", lbp=45)

@@ -22,12 +22,12 @@ from clacks.xquery.axes import (
     SORTING,
     in_document_order,
 )
-from clacks.xquery.conversion import describe
+from clacks.xquery.conversion import atomize_one, describe
 from clacks.xquery.errors import failure
 from clacks.xquery.names import TOKENS_BY_ROLE, Name
 from clacks.xquery.nodes import Node, expanded
-from clacks.xquery.predicates import filtered, may_count
-from clacks.xquery.sequence_types import KindTest, NameTest
+from clacks.xquery.predicates import filtered, may_count, picked
+from clacks.xquery.sequence_types import EXACT, KindTest, NameTest
 from clacks.xquery.tokens import TOKENS, Expression, keyword, token
 from clacks.xquery.tree import TreeDocument, TreeElement, named_descendants
 from clacks.xquery.types_parser import KIND_TESTS, parse_kind_test
@@ -463,13 +463,33 @@ class Filter(Expression):
             return left
         self._items = [left, predicate]
         self.peers = getattr(left, "peers", False)
+        self.steady = predicate.ignores_focus
         return self
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate."""
         left, predicate = self._items
         value = left.run(ctx)
+        if self.steady and value:
+            return picked(value, predicate.run(ctx))
         return filtered(value, predicate, ctx)
+
+    def atom(self, ctx: Context) -> Any:
+        """Return the one atomic value."""
+        if self.steady:
+            left, predicate = self._items
+            value = left.run(ctx)
+            if not value:
+                return None
+            wanted = predicate.run(ctx)
+            if len(wanted) == 1 and type(wanted[0]) is int:
+                place = wanted[0]
+                if not 1 <= place <= len(value):
+                    return None
+                item = value[place - 1]
+                return item if type(item) in EXACT else atomize_one([item])
+            return atomize_one(picked(value, wanted))
+        return atomize_one(self.run(ctx))
 
 
 TOKENS_BY_ROLE["step"] = Step

@@ -21,7 +21,7 @@ from clacks.xquery.tokens import FOCUS_FREE, Expression
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
 
-__all__ = ["filtered", "may_count"]
+__all__ = ["filtered", "may_count", "picked"]
 
 NUMERIC = (int, float, Decimal)
 NUMBERS = frozenset(NUMERIC)

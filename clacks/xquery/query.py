@@ -306,6 +306,8 @@ class Query:
             if error.source is None:
                 error.source = self.text
             raise
+        finally:
+            execution.close()
         # Outside of the handler: the frames that were too many are gone by now.
         try:
             return in_deep_thread(lambda: self.execute(execution.again(), item, finish))

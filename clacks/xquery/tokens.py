@@ -30,7 +30,9 @@ The tree is regular, so that others may read it (symbol: items; attributes)::
     direct-element: attributes, content; name, expanded_name
     text-piece: none; value                   enclosed: the expression, or none
 
-``select`` and ``evaluate`` are the same for elementpath's function classes that take a token as an argument.
+``truth(ctx)`` and ``atom(ctx)`` are what conditions and operators ask for: the effective boolean value, and
+the one atomic value. ``select`` and ``evaluate`` are ``run`` for elementpath's function classes that take a
+token as an argument.
 """
 
 from __future__ import annotations
@@ -40,9 +42,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from elementpath.xpath_tokens import XPathToken
 
-from clacks.xquery.conversion import boolean_value
+from clacks.xquery.conversion import atomize_one, boolean_value
 from clacks.xquery.errors import syntax_failure
 from clacks.xquery.lexer import Unit
+from clacks.xquery.sequence_types import EXACT
 
 if TYPE_CHECKING:
     from clacks.common.errors import QuerySyntaxError
@@ -171,6 +174,15 @@ class Expression(XPathToken):
     def truth(self, ctx: Context) -> bool:
         """Evaluate and return the effective boolean value."""
         return boolean_value(self.run(ctx))
+
+    def atom(self, ctx: Context) -> Any:
+        """Evaluate and return the one atomic value, None if it is empty; XPTY0004 if there are more."""
+        value = self.run(ctx)
+        if len(value) == 1:
+            item = value[0]
+            if type(item) in EXACT:
+                return item
+        return atomize_one(value)
 
     def select(self, context: Any = None) -> Iterator[Any]:
         """Evaluate and iterate over the items."""

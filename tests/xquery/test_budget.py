@@ -314,16 +314,23 @@ def test_meter_looks_at_the_clock_every_few_hundred_steps():
         spend()
 
 
-def test_meter_counts_the_sum_of_strings_nodes_depth_and_bits():
-    meter = Meter(QueryBudget(nodes=2, string_bytes=10, depth=2, integer_bits=64))
+def test_meter_counts_the_sum_of_strings_nodes_and_bits():
+    meter = Meter(QueryBudget(nodes=2, string_bytes=10, integer_bits=64))
     meter.nodes(2)
     meter.text(10)
-    meter.enter()
-    meter.enter()
     meter.integer(64)
-    for spend in (meter.nodes, lambda: meter.text(1), meter.enter, lambda: meter.integer(65)):
+    for spend in (meter.nodes, lambda: meter.text(1), lambda: meter.integer(65)):
         with pytest.raises(QueryBudgetExceeded):
             spend()
+
+
+@pytest.mark.parametrize("depth", [2, 50])
+def test_levels_of_functions_are_as_many_as_the_budget_has(depth):
+    text = "declare function local:f($n) { if ($n = 1) then 1 else 1 + local:f($n - 1) }; local:f(%d)"
+    budget = QueryBudget(depth=depth)
+    assert compile_query(text % depth, budget=budget).evaluate() == [depth]
+    with pytest.raises(QueryBudgetExceeded, match=f"more than {depth} function calls inside one another"):
+        compile_query(text % (depth + 1), budget=budget).evaluate()
 
 
 def test_meter_charges_long_work_in_steps():

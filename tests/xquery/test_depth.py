@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -10,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clacks.common.errors import QueryBudgetExceeded, QueryEvaluationError
+from clacks.common.errors import QueryBudgetExceeded, QueryError, QueryEvaluationError
 from clacks.xquery import QueryBudget, compile_query, depth
+from clacks.xquery.budget import Meter
+from clacks.xquery.context import Execution
 from clacks.xquery.depth import in_deep_thread
 
 SUM = "declare function local:f($n) { if ($n = 0) then 0 else $n + local:f($n - 1) }; local:f(990)"
@@ -91,6 +94,7 @@ def test_too_deep_is_a_budget_that_is_used_up():
 
 def test_shallow_query_starts_no_thread(monkeypatch):
     monkeypatch.setattr("clacks.xquery.query.in_deep_thread", None)
+    monkeypatch.setattr("clacks.xquery.context.DeepThread", None)
     assert compile_query("count((1 to 100) ! (. + 1))").evaluate(None) == [100]
 
 
@@ -131,17 +135,55 @@ def test_limit_is_not_lowered_under_a_thread_that_is_deep():
         time.sleep(0.01)
 
 
-def test_usual_thread_does_not_use_a_limit_that_another_query_raised():
+def test_usual_thread_does_not_use_a_limit_that_another_query_raised(monkeypatch):
+    started = []
+
+    class Noted(depth.DeepThread):
+        def __init__(self):
+            super().__init__()
+            started.append(True)
+
+    monkeypatch.setattr("clacks.xquery.context.DeepThread", Noted)
     query = compile_query(SUM, budget=QueryBudget(seconds=60))
     with depth.higher_limit():
-        execution_depths = []
-        original = depth.in_deep_thread
+        assert query.evaluate(None) == [990 * 991 // 2]
+    assert started == [True]
 
-        def noted(call):
-            execution_depths.append(True)
-            return original(call)
 
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("clacks.xquery.query.in_deep_thread", noted)
-            assert query.evaluate(None) == [990 * 991 // 2]
-    assert execution_depths == [True]
+def test_query_that_is_deep_again_and_again_uses_one_thread_and_does_nothing_twice(monkeypatch):
+    calls = []
+    original = depth.DeepThread.run
+
+    def noted(self, call):
+        calls.append(self)
+        return original(self, call)
+
+    monkeypatch.setattr(depth.DeepThread, "run", noted)
+    query = compile_query(SUM.replace("local:f(990)", "(1 to 20) ! local:f(100)"))
+    execution = Execution(Meter(query.budget))
+    assert query.execute(execution, None) == [5050] * 20
+    assert len(calls) == 20
+    assert len(set(calls)) == 1
+    once = Execution(Meter(query.budget))
+    query.execute(once, None)
+    assert execution.meter.steps == once.meter.steps < 20 * 100 * 12
+
+
+def test_time_in_the_deep_thread_counts():
+    query = compile_query(
+        SUM.replace("then 0", "then count((1 to 10000000)[. = 3])").replace("990", "100"),
+        budget=QueryBudget(steps=10**9, seconds=0.1),
+    )
+    with pytest.raises(QueryBudgetExceeded, match=r"0\.1 s"):
+        query.evaluate(None)
+
+
+def test_deep_thread_ends_with_the_query_whatever_its_end():
+    for text in (
+        SUM,
+        SUM.replace("then 0", "then error()"),
+        "declare function local:f() { local:f() }; local:f()",
+    ):
+        with contextlib.suppress(QueryError):
+            compile_query(text).evaluate(None)
+    assert not [t for t in threading.enumerate() if t.name.startswith("clacks-deep-query")]
