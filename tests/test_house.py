@@ -20,7 +20,6 @@ XSD = "{http://www.w3.org/2001/XMLSchema}"
 
 # Where a broad "except" stands, and why.
 BROAD_EXCEPTS = {
-    "clacks/agent/plugins.py": "around a plug-in, somebody else's code: the agent starts without it",
     "clacks/common/command.py": "around a command, somebody else's code: the caller gets an answer",
     "clacks/bus/serving.py": "around the handler of a call, somebody else's code: the caller gets an answer",
     "clacks/filters/index.py": "around a query of somebody else: a fault of the engine concerns it alone",

@@ -13,7 +13,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from clacks.agent import notices
 from clacks.agent.client_commands import ClientCommands, learn_from
@@ -21,7 +21,6 @@ from clacks.agent.clients import ClientTable
 from clacks.agent.command import Command, CommandRegistry, CommandType
 from clacks.agent.forwarding import Forwarder
 from clacks.agent.nodes import NodeTable
-from clacks.agent.plugins import PluginContext, RefusedPlugin, register_plugins
 from clacks.agent.presence import Presence
 from clacks.bus import Bus, Service
 from clacks.common.address import command_address
@@ -29,13 +28,17 @@ from clacks.common.errors import CommandError, SettingsError
 from clacks.common.event import Event
 from clacks.common.jsonrpc import UNAVAILABLE
 from clacks.common.measured import Measured, Sample
+from clacks.common.plugins import PluginContext, PluginFailure, register_plugins
 from clacks.common.rights import Rights, parse_rights
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
 
-__all__ = ["Agent", "RightsFile"]
+__all__ = ["PLUGINS", "Agent", "RightsFile"]
 
 _log = logging.getLogger(__name__)
+
+PLUGINS: Final = "clacks.commands"
+"""Entry point group of commands that agents load."""
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the rights file and the schema folders: one listing of each folder."""
@@ -128,7 +131,7 @@ class Agent:
     ) -> None:
         self.node = settings.node or platform.node() or "node"
         self.gateway: str | None = None
-        self.refused_plugins: list[RefusedPlugin] = []
+        self.refused_plugins: list[PluginFailure] = []
         self.measured = Measured()
         self.measured.add("agent", bus.metrics, self._gauges)
         self.commands = CommandRegistry(
@@ -297,9 +300,9 @@ class Agent:
 
     def _load_plugins(self) -> None:
         context = PluginContext(self.node, self._registry, self._publish)
-        plugins, self.refused_plugins = register_plugins(self.commands, self._settings.plugins, context)
-        for plugin in plugins:
-            _log.info("plug-in loaded plugin=%s", plugin.name)
+        _, self.refused_plugins = register_plugins(
+            self.commands.register, PLUGINS, self._settings.plugins, context
+        )
 
     async def _learn(self) -> bool:
         presence = self._presence

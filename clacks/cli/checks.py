@@ -127,24 +127,37 @@ def schemas(registry: SchemaRegistry) -> Iterator[Finding]:
 
 
 def plugins(settings: Settings, registry: SchemaRegistry) -> Iterator[Finding]:
-    """Look at the plug-ins of an agent with these settings: they are loaded as the agent loads them."""
+    """Look at the plug-ins of an agent and of a client with these settings, loaded as those do it."""
     from clacks.agent.command import CommandRegistry
-    from clacks.agent.plugins import PluginContext, register_plugins
+    from clacks.agent.service import PLUGINS as AGENT
+    from clacks.client.commands import BasicCommands, NotifyCommand
+    from clacks.client.service import PLUGINS as CLIENT
+    from clacks.common.command import CommandTable
+    from clacks.common.plugins import PluginContext, register_plugins
     from clacks.common.rights import Rights
 
     def publish(event: object) -> None:
         """Send nothing: nobody calls a command here."""
 
-    commands = CommandRegistry(publish=publish, rights=Rights(), registry=registry)
-    context = PluginContext(settings.node or "doctor", registry, publish)
-    used, refused = register_plugins(commands, settings.plugins, context)
-    for plugin in refused:
-        yield _fault(
-            f"plug-in {plugin.name} cannot be used: {plugin.reason}",
-            "mend or uninstall it; the agent runs without it",
-        )
-    if used:
-        yield _good(f"{len(used)} plug-ins: {', '.join(plugin.name for plugin in used)}")
+    agent = CommandRegistry(publish=publish, rights=Rights(), registry=registry)
+    client = CommandTable("client of doctor")
+    # A plug-in must not take a name that is taken already.
+    client.register(BasicCommands(lambda: client.commands, tuple))
+    if settings.client.notify:
+        client.register(NotifyCommand(tuple, lambda *shown: False))
+    for title, register, group, modules, node in (
+        ("", agent.register, AGENT, settings.plugins, settings.node),
+        (" of clients", client.register, CLIENT, settings.client.commands, settings.client.id),
+    ):
+        context = PluginContext(node or "doctor", registry, publish)
+        used, failed = register_plugins(register, group, modules, context)
+        for failure in failed:
+            yield _fault(
+                f"plug-in {failure.name}{title} cannot be used: {failure.reason}",
+                f"mend or uninstall it; the {'client' if title else 'agent'} runs without it",
+            )
+        if used:
+            yield _good(f"{len(used)} plug-ins{title}: {', '.join(plugin.name for plugin in used)}")
 
 
 def state(settings: Settings) -> Iterator[Finding]:

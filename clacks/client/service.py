@@ -26,8 +26,8 @@ from clacks.common.address import client_address
 from clacks.common.command import CommandTable
 from clacks.common.errors import BusError, CommandError, InvalidEvent, LinkRefused
 from clacks.common.event import Event
-from clacks.common.jsonrpc import FORBIDDEN, Request
-from clacks.common.plugins import PluginFailure, register_plugins
+from clacks.common.jsonrpc import FORBIDDEN, UNAVAILABLE, Request
+from clacks.common.plugins import PluginContext, PluginFailure, register_plugins
 from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
@@ -41,6 +41,7 @@ PLUGINS: Final = "clacks.client_commands"
 
 _DEVICES_AGAIN: Final = 10.0  # seconds between two looks at the network devices
 _GOODBYE: Final = 5.0  # seconds that ClientLeave may take
+_PUBLISH_TIME: Final = 10.0  # seconds that a command waits for an event to leave
 
 
 class Client:
@@ -96,6 +97,7 @@ class Client:
         self._devices: tuple[NetworkDevice, ...] = ()
         self._users: tuple[str, ...] | None = None
         self._properties = {INSTANCE_PROPERTY: secrets.token_hex(8)}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._service: Service | None = None
@@ -118,8 +120,10 @@ class Client:
         if not self.id:
             self.id = await asyncio.to_thread(machine.kept_id, self._settings.state_dir)
         own = self._settings.client
-        self.failures = await asyncio.to_thread(
-            register_plugins, self.commands.register, PLUGINS, own.commands
+        self._loop = asyncio.get_running_loop()
+        context = PluginContext(self.id, self._registry, self._publish)
+        _, self.failures = await asyncio.to_thread(
+            register_plugins, self.commands.register, PLUGINS, own.commands, context
         )
         self._devices = await asyncio.to_thread(self._read_devices)
         # Polls first: one that comes while we announce ourselves must not be missed.
@@ -242,6 +246,18 @@ class Client:
         await self._send(
             self._registry.from_dict("UserSession", {"Id": self.id, "User": {"Name": list(users)}})
         )
+
+    def _publish(self, event: Event) -> None:
+        """Send an event from the worker thread of a command."""
+        assert self._loop is not None
+        sent = asyncio.run_coroutine_threadsafe(self._bus.publish(event), self._loop)
+        try:
+            gone = sent.result(_PUBLISH_TIME)
+        except TimeoutError:  # the loop is stuck or has ended
+            sent.cancel()
+            gone = False
+        if not gone:
+            raise CommandError(UNAVAILABLE, f"{event.kind} was dropped: the broker takes no events")
 
     async def _send(self, event: Event) -> None:
         try:

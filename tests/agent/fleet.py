@@ -10,9 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.processes import CLACKS, clacks, environment
+from clacks.cli.files import write_credentials
+from clacks.common.credentials import Credentials, make_credentials
+from clacks.common.settings import Settings
+from tests.cli.processes import CLACKS, environment
 
-__all__ = ["Fleet", "fleet", "free_port"]
+__all__ = ["USERS", "Fleet", "fleet", "free_port"]
+
+USERS = ("admin", "agent", "machine")
 
 WORK = '''
 import os
@@ -68,11 +73,13 @@ class Fleet:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.broker = broker
         (folder / "fleet_work.py").write_text(WORK)
-        for name, role in (("admin", "admin"), ("agent", "agent"), ("machine", "client")):
-            made = clacks("users", "add", name, "--role", role, home=folder, CLACKS_PASSWORD="secret")
-            assert made.returncode == 0, made.stderr
-        rights = next(folder.rglob("rights.toml"))
-        rights.write_text(RIGHTS)
+        # What `clacks users add` would write, without a process for each of them.
+        settings = Settings(state_dir=folder / "state" / "clacks")
+        users = Credentials()
+        for name in USERS:
+            users = users.joined(make_credentials(name, "secret"))
+        write_credentials(settings, users)
+        settings.rights_file.write_text(RIGHTS)
 
     def url(self, user: str = "admin", *, password: bool = True) -> str:
         """Return the URL of the bus."""

@@ -18,7 +18,7 @@ import pytest
 from clacks.bus import Bus
 from clacks.common.errors import ClacksError, CommandError
 from scripts.brokers.rabbitmq import RabbitMQ
-from tests.agent.fleet import Fleet, fleet
+from tests.agent.fleet import USERS, Fleet, fleet
 
 pytestmark = [pytest.mark.soak, pytest.mark.net]
 
@@ -136,7 +136,7 @@ def test_agents_and_clients_are_killed_at_random_on_rabbitmq(tmp_path: Path) -> 
         pytest.fail("RabbitMQ is not installed: make setup-brokers", pytrace=False)
     # A node of our own: the system's may not run, and then everybody would wait for it, patiently.
     with (
-        RabbitMQ(dict.fromkeys(("admin", "agent", "machine"), "secret")) as node,
+        RabbitMQ(dict.fromkeys(USERS, "secret")) as node,
         fleet(tmp_path, broker=f"amqp://{{user}}@127.0.0.1:{node.port}/org.clacks") as running,
     ):
         _soak(running, [])

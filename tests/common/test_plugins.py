@@ -10,7 +10,10 @@ import pytest
 
 from clacks.common.command import Command, CommandTable
 from clacks.common.jsonrpc import Request
-from clacks.common.plugins import register_plugins
+from clacks.common.plugins import PluginContext, load_plugins, register_plugins
+from clacks.common.schema import SchemaRegistry
+
+CONTEXT = PluginContext("one", SchemaRegistry(plugins=False), lambda event: None)
 
 PLUGIN = """
 from clacks.common.command import Command
@@ -50,7 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load(*modules: str, installed: list[EntryPoint] | None = None) -> tuple[CommandTable, list[str]]:
     table = CommandTable("test")
-    failures = register_plugins(table.register, "clacks.test", modules, installed=installed)
+    _, failures = register_plugins(table.register, "clacks.test", modules, CONTEXT, installed=installed)
     return table, [str(failure) for failure in failures]
 
 
@@ -62,11 +65,11 @@ def run(table: CommandTable, method: str, *params: Any) -> Any:
     return table.run(Request(method, params), "jane")
 
 
-def test_the_marked_functions_of_a_module_are_commands(folder: Path) -> None:
+def test_the_marked_functions_and_the_classes_of_a_module_are_commands(folder: Path) -> None:
     (folder / "plug_one.py").write_text(PLUGIN)
     table, failures = load("plug_one")
     assert failures == []
-    assert set(table.commands) == {"one", "lamp.two"}
+    assert set(table.commands) == {"one", "lamp.two", "dim"}
     assert run(table, "lamp.two") == 2
 
 
@@ -76,7 +79,7 @@ def test_an_entry_point_names_a_function_a_class_or_a_module(folder: Path) -> No
         "plug_two:one": {"one"},
         "plug_two:Lamp": {"dim"},
         "plug_two:lamp": {"dim"},
-        "plug_two": {"one", "lamp.two"},
+        "plug_two": {"one", "lamp.two", "dim"},
     }.items():
         table, failures = load(installed=[entry("x", value)])
         assert (set(table.commands), failures) == (names, [])
@@ -91,12 +94,12 @@ def test_a_plug_in_that_fails_is_reported_and_keeps_none_from_being_loaded(
     (folder / "plug_good.py").write_text(PLUGIN)
     with caplog.at_level(logging.ERROR):
         table, failures = load("plug_bad", "plug_exit", "plug_missing", "plug_good", "json")
-    assert set(table.commands) == {"one", "lamp.two"}
+    assert set(table.commands) == {"one", "lamp.two", "dim"}
     assert failures == [
         "plug-in plug_bad: RuntimeError: no lamp here",
         "plug-in plug_exit: SystemExit: 3",
         "plug-in plug_missing: ModuleNotFoundError: No module named 'plug_missing'",
-        "plug-in json: TypeError: no function of the module is marked with @Command",
+        "plug-in json: TypeError: it has no command; mark functions with @Command",
     ]
     assert len(caplog.records) == 4
 
@@ -106,6 +109,40 @@ def test_a_command_that_is_there_already_is_refused_and_not_replaced(folder: Pat
     table = CommandTable("test")
     table.register(Bell())
     (folder / "plug_ring.py").write_text(PLUGIN.replace("lamp.two", "ring"))
-    failures = register_plugins(table.register, "clacks.test", ["plug_ring"])
+    _, failures = register_plugins(table.register, "clacks.test", ["plug_ring"], CONTEXT)
     assert "there is already a command 'ring'" in str(failures[0])
     assert run(table, "ring") == "ding"
+
+
+def test_a_class_whose_constructor_takes_one_gets_the_context(folder: Path) -> None:
+    text = PLUGIN.replace(
+        "    @Command\n    def dim",
+        "    def __init__(self, context):\n        self.context = context\n\n    @Command\n    def dim",
+    )
+    (folder / "plug_four.py").write_text(text.replace("return percent", "return self.context.node"))
+    [plugin], failures = load_plugins("clacks.test", ["plug_four"], CONTEXT, installed=[])
+    assert failures == []
+    *functions, lamp = plugin.sources
+    assert [getattr(function, "__name__", None) for function in functions] == ["one", "two"]
+    assert lamp.context is CONTEXT  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("x = 1", "TypeError: it has no command; mark functions with @Command"),
+        ("def f(:", "SyntaxError: "),
+        ("from clacks.common.command import Command", "TypeError: it has no command"),
+        (
+            "from clacks.common.command import Command\nclass A:\n def __init__(self):\n  1/0\n"
+            " @Command\n def f(self): ...",
+            "ZeroDivisionError: division by zero",
+        ),
+    ],
+)
+def test_the_reason_is_told(folder: Path, text: str, reason: str) -> None:
+    (folder / "plug_wrong.py").write_text(text)
+    found, [failure] = load_plugins("clacks.test", ["plug_wrong"], CONTEXT, installed=[])
+    assert found == []
+    assert failure.reason.startswith(reason)
