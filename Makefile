@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?=
 export VENV PYTHON
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 SOURCES := clacks tests benchmarks examples docs scripts setup.py
 
 .DEFAULT_GOAL := help

@@ -1,0 +1,24 @@
+"""For all tests: short names, and one start of what the tests of a module share."""
+
+from __future__ import annotations
+
+import pytest
+
+_LONGEST_ID = 60
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name long texts by how they begin: a megabyte of bad input is no name."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_ID:
+        return f"{val[:_LONGEST_ID]!a} and {len(val) - _LONGEST_ID} more"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a fixture of their module on one worker, so that it is made once."""
+    for item in items:
+        if not isinstance(item, pytest.Function) or item.get_closest_marker("xdist_group"):
+            continue
+        known = item._fixtureinfo.name2fixturedefs
+        if any(one.scope == "module" for found in known.values() for one in found):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
