@@ -166,7 +166,9 @@ class Subscription:
                 raise StopAsyncIteration
             if self._waiter is None or self._waiter.done():
                 self._waiter = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._waiter)
+                await self._waiter  # not shielded: that would cost a turn of the loop for each event
+            else:
+                await asyncio.wait((self._waiter,))  # another reader's: it may be cancelled
         item = self._queue.popleft()
         self._bytes -= item[3]
         if self._roomy is not None and self._is_roomy():

@@ -294,6 +294,8 @@ class Gateway:
                     done = 0
                     self.server.outbox.flush()
                     await asyncio.sleep(0)
+                elif not subscription.waiting:
+                    self.server.outbox.flush()  # now rather than a turn of the loop later
         except BusError as error:
             _log.error("the gateway gets no more events: %s", error)
 

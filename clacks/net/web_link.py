@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -44,6 +45,7 @@ class Outbox:
         """Write everything now."""
         self._scheduled = False
         dirty, self.dirty = self.dirty, []
+        write = os.write
         # With a thousand readers this runs twenty thousand times a second: nothing here is for beauty.
         for link in dirty:
             pending = link.pending
@@ -52,10 +54,22 @@ class Outbox:
             data = pending[0] if len(pending) == 1 else b"".join(pending)
             pending.clear()
             transport = link.transport
-            if transport is not None:
-                transport.write(data)
-                if transport.get_write_buffer_size() > link.limit:
-                    link.cut_off()
+            if transport is None:
+                continue
+            descriptor = link.descriptor
+            # With nothing buffered the kernel may have it at once. The number is that of this connection
+            # until the transport closes.
+            if descriptor is not None and not (transport.is_closing() or transport.get_write_buffer_size()):
+                try:
+                    written = write(descriptor, data)
+                except OSError:
+                    written = 0  # full, or gone: the transport finds out
+                if written == len(data):
+                    continue
+                data = data[written:]
+            transport.write(data)
+            if transport.get_write_buffer_size() > link.limit:
+                link.cut_off()
 
 
 class Link:
@@ -65,6 +79,7 @@ class Link:
         framed: Makes of a message what is written.
         pending: Frames of this turn. Whoever appends to an empty one puts the link into ``outbox.dirty``.
         transport: Where they go; None when the link is over.
+        descriptor: Of the socket, if what is written to it is what the peer gets; None with TLS.
         limit: Bytes that may wait in the transport.
         address: IP address of the peer, or ``unix``.
     """
@@ -73,6 +88,7 @@ class Link:
         "_drain",
         "_receive",
         "address",
+        "descriptor",
         "framed",
         "limit",
         "outbox",
@@ -96,6 +112,7 @@ class Link:
         self.pending: list[bytes] = []
         self.address = address
         self.transport = transport
+        self.descriptor = _descriptor(transport)
         self.limit = limit
         self._receive = receive
         self._drain = drain
@@ -181,6 +198,14 @@ class Link:
         self.flush()
         transport, self.transport = self.transport, None
         return None if transport is None or transport.is_closing() else transport
+
+
+def _descriptor(transport: asyncio.Transport | None) -> int | None:
+    if transport is None or transport.get_extra_info("ssl_object") is not None:
+        return None
+    held = transport.get_extra_info("socket")
+    number = -1 if held is None else int(held.fileno())
+    return number if number >= 0 else None
 
 
 def _end(transport: asyncio.Transport) -> None:

@@ -4,6 +4,7 @@ transaction on the one thread that writes."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
@@ -37,7 +38,8 @@ class Commits:
         self._commit = commit
         self._done = done
         self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
-        self._running: asyncio.Future[list[Any]] | None = None
+        self._running = False
+        self._idle: asyncio.Future[None] | None = None
         self._planned = False
         self._closed = False
 
@@ -52,46 +54,64 @@ class Commits:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((work, answer))
-        if not self._planned and self._running is None:
+        if not self._planned and not self._running:
             # Not now: others of this turn of the loop come along.
             self._planned = True
-            loop.call_soon(self._begin)
+            loop.call_soon(self._begin, loop)
         # Who stops waiting does not undo what may be committed already.
-        return await asyncio.shield(answer)
+        return await answer
 
-    def _begin(self) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._planned = False
         batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(self._executor, self._commit, [work for work, _ in batch])
-        self._running.add_done_callback(lambda running: self._end(batch, running))
+        self._running = True
+        try:
+            self._executor.submit(self._carry_out, loop, batch)
+        except RuntimeError:  # it was shut down
+            self._end(loop, batch, [], StoreError("the store was closed"))
 
-    def _end(self, batch: list[tuple[Any, asyncio.Future[Any]]], running: asyncio.Future[list[Any]]) -> None:
-        self._running = None
+    def _carry_out(
+        self, loop: asyncio.AbstractEventLoop, batch: list[tuple[Any, asyncio.Future[Any]]]
+    ) -> None:
+        """Commit, on the writer's thread. One call back to the loop: futures of both worlds take four."""
+        results: list[Any] = []
+        failed: BaseException | None = None
+        try:
+            results = self._commit([work for work, _ in batch])
+        except BaseException as error:  # noqa: BLE001 - it goes to those who wait
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+            loop.call_soon_threadsafe(self._end, loop, batch, results, failed)
+
+    def _end(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        batch: list[tuple[Any, asyncio.Future[Any]]],
+        results: list[Any],
+        failed: BaseException | None,
+    ) -> None:
+        self._running = False
+        if failed is None:
+            self._done([work for work, _ in batch], results)
         if self._waiting:
-            self._begin()
-        error = StoreError("the store was closed") if running.cancelled() else running.exception()
-        if error is not None:
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
-                    answer.exception()  # whoever waited may have gone
-            return
-        results = running.result()
-        self._done([work for work, _ in batch], results)
-        for (_, answer), result in zip(batch, results):
+            self._begin(loop)
+        elif self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        for number, (_, answer) in enumerate(batch):
             if answer.done():
                 continue
-            if isinstance(result, Exception):
+            result = results[number] if failed is None else failed
+            if isinstance(result, BaseException):
                 answer.set_exception(result)
-                answer.exception()
+                answer.exception()  # whoever waited may have gone
             else:
                 answer.set_result(result)
 
     async def close(self) -> None:
         """Take nothing more, and wait until what was begun is committed."""
         self._closed = True
-        while self._waiting or self._running is not None:
-            if self._running is not None:
-                await asyncio.wait([self._running])
-            await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        while self._waiting or self._running:
+            if self._idle is None or self._idle.done():
+                self._idle = loop.create_future()
+            await asyncio.shield(self._idle)
