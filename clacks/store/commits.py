@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Any, Final, TypeVar
 
 from clacks.common.errors import StoreError
@@ -66,41 +66,36 @@ class Commits:
         batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         self._running = True
         try:
-            self._executor.submit(self._carry_out, loop, batch)
+            running = self._executor.submit(self._commit, [work for work, _ in batch])
         except RuntimeError:  # it was shut down
-            self._end(loop, batch, [], StoreError("the store was closed"))
+            running = Future()
+            running.set_exception(StoreError("the store was closed"))
 
-    def _carry_out(
-        self, loop: asyncio.AbstractEventLoop, batch: list[tuple[Any, asyncio.Future[Any]]]
-    ) -> None:
-        """Commit, on the writer's thread. One call back to the loop: futures of both worlds take four."""
-        results: list[Any] = []
-        failed: BaseException | None = None
-        try:
-            results = self._commit([work for work, _ in batch])
-        except BaseException as error:  # noqa: BLE001 - it goes to those who wait
-            failed = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
-            loop.call_soon_threadsafe(self._end, loop, batch, results, failed)
+        def done(running: Future[list[Any]]) -> None:
+            # One call back to the loop: futures of both worlds, joined, take four turns of it.
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
+                loop.call_soon_threadsafe(self._end, loop, batch, running)
+
+        running.add_done_callback(done)
 
     def _end(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[tuple[Any, asyncio.Future[Any]]],
-        results: list[Any],
-        failed: BaseException | None,
+        running: Future[list[Any]],
     ) -> None:
         self._running = False
+        failed = StoreError("the store was closed") if running.cancelled() else running.exception()
+        results = [failed] * len(batch) if failed is not None else running.result()
         if failed is None:
             self._done([work for work, _ in batch], results)
         if self._waiting:
             self._begin(loop)
         elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
-        for number, (_, answer) in enumerate(batch):
+        for (_, answer), result in zip(batch, results):
             if answer.done():
                 continue
-            result = results[number] if failed is None else failed
             if isinstance(result, BaseException):
                 answer.set_exception(result)
                 answer.exception()  # whoever waited may have gone
