@@ -36,6 +36,8 @@ from clacks.common.schema import SchemaRegistry
 __all__ = ["ClientCommands", "learn_from", "learn_page"]
 
 _DISPATCH_TIME: Final = 25.0
+"""Seconds for a client to answer, if the caller does not say how long it waits."""
+
 _PATIENCE: Final = 5.0
 """Seconds for a client to take a call: it is alone on its queue and may be behind a slow line."""
 
@@ -138,8 +140,8 @@ class ClientCommands:
             return {client: list(self._find(client).users or ())}
         return {found.id: list(found.users) for found in self._clients if found.users}
 
-    @Command(needs_user=True)
-    def clientDispatch(self, user: str, client: str, method: str, *args: Any) -> Any:
+    @Command(needs_user=True, needs_deadline=True)
+    def clientDispatch(self, user: str, deadline: float | None, client: str, method: str, *args: Any) -> Any:
         """Have a client carry out one of its methods and return the result.
 
         The caller needs the right ``commands`` for ``client.METHOD``.
@@ -149,7 +151,12 @@ class ClientCommands:
         found = self._find(client)
         if found.provides(method) is None:
             raise CommandError(INVALID_PARAMS, f"client {client[:100]} has no method {method[:100]}")
-        return self._wait(self._dispatch(user, found.id, method, args))
+        left = _DISPATCH_TIME if deadline is None else deadline - self._loop().time()
+        if left <= 0:
+            raise CommandError(
+                TIMED_OUT, f"there was no time left for {method[:100]}: it was not carried out"
+            )
+        return self._wait(self._dispatch(user, found.id, method, args, left), left)
 
     @Command(needs_user=True)
     def notifyUser(
@@ -204,18 +211,20 @@ class ClientCommands:
             raise CommandError(INVALID_PARAMS, f"there is no client {client[:100]}")
         return found
 
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _wait(self, work: Coroutine[Any, Any, Any], limit: float) -> Any:
         """Do something on the loop, from the thread of a command."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop()).result(_DISPATCH_TIME + 5.0)
+        return asyncio.run_coroutine_threadsafe(work, self._loop()).result(limit + 5.0)
 
-    async def _dispatch(self, user: str, client: str, method: str, args: tuple[Any, ...]) -> Any:
+    async def _dispatch(
+        self, user: str, client: str, method: str, args: tuple[Any, ...], limit: float
+    ) -> Any:
         try:
             return await self._bus.request(
                 Request(method, args),
-                timeout=_DISPATCH_TIME,
+                timeout=limit,
                 address=client_address(self._domain, client),
                 on_behalf_of=None if user == self._login else user,
-                patience=_PATIENCE,
+                patience=min(_PATIENCE, limit),
             )
         except OutcomeUnknown as error:
             raise CommandError(

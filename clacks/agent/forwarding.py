@@ -9,6 +9,9 @@ CUMULATIVE     on all providers at the same time; the answers are joined by node
 Only calls of the shared queue are forwarded, and they go to the queue of one node, where they are carried out
 or refused: so no call travels in circles, and no two agents wait for each other's workers.
 
+A forwarded call may take as long as its caller waits: the message says how long that is, less a part of it
+for the way back.
+
 A forwarded call keeps its user: it goes ``on_behalf_of`` the caller, whose rights count on the other node as
 well. For that the login of this agent needs the right ``impersonate`` for the caller, there.
 """
@@ -43,7 +46,8 @@ from clacks.common.jsonrpc import (
 __all__ = ["FORWARD_TIME", "PATIENCE", "Forwarder", "Requester"]
 
 FORWARD_TIME: Final = 25.0
-"""Seconds for a forwarded call to be answered: a little less than callers wait if they do not say."""
+"""Seconds for a forwarded call to be answered whose caller does not say how long it waits: a little less than
+callers wait that do not care."""
 
 PATIENCE: Final = 3.0
 """Seconds for another node to take a call. One that lives takes it in milliseconds; of one that was killed
@@ -261,6 +265,11 @@ class Forwarder:
             CommandTimeout: It did not take it in time.
             CommandError: Everything else.
         """
+        left = FORWARD_TIME if request.deadline is None else request.deadline - self._loop().time()
+        if left <= 0:
+            raise CommandTimeout(
+                TIMED_OUT, f"the caller does not wait any more: node {node.id} was not asked"
+            )
         method = node.provides(request.method)
         queue = method.target if method is not None and method.target else self._queue
         behalf = None if caller == self._login else caller
@@ -268,10 +277,10 @@ class Forwarder:
             try:
                 return await self._bus.request(
                     Request(request.method, request.params),
-                    timeout=FORWARD_TIME,
+                    timeout=left,
                     address=self._address(queue, node.id),
                     on_behalf_of=behalf,
-                    patience=PATIENCE,
+                    patience=min(PATIENCE, left),
                 )
             except OutcomeUnknown as error:
                 raise CommandError(

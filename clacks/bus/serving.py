@@ -8,6 +8,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeAlias
@@ -244,6 +245,7 @@ class Service:
         # From here on it counts as carried out, whatever becomes of us; so the broker hears it first. Where
         # it can say that it has heard it we wait for that: a word that is lost with the connection would let
         # it give the same call to another agent.
+        taken = asyncio.get_running_loop().time()
         if incoming is not None and not await desk.accepted(incoming):
             self._memory.forget(user, message.message_id)
             log.info("a call was left to others, the connection was lost method=%s", message.subject)
@@ -255,6 +257,8 @@ class Service:
             if not isinstance(request, Request):
                 raise CommandError(jsonrpc.INVALID_REQUEST, "an answer is no call")
             id_, wanted = request.id, not request.notification
+            if message.ttl is not None:
+                request = replace(request, deadline=taken + message.ttl / 1000)
             if self._tracing is None:
                 result = await self._result(request, user, on_behalf_of)
             else:

@@ -50,6 +50,7 @@ class CommandType(enum.Enum):
 class _Mark:
     name: str
     needs_user: bool
+    needs_deadline: bool
     queue: str | None
     type: CommandType
 
@@ -61,6 +62,7 @@ def Command(
     *,
     name: str | None = None,
     needs_user: bool = False,
+    needs_deadline: bool = False,
     queue: str | None = None,
     type: CommandType = CommandType.NORMAL,
 ) -> Callable[[Function], Function]: ...
@@ -70,6 +72,7 @@ def Command(
     *,
     name: str | None = None,
     needs_user: bool = False,
+    needs_deadline: bool = False,
     queue: str | None = None,
     type: CommandType = CommandType.NORMAL,  # noqa: A002 - the word of the wire
 ) -> Function | Callable[[Function], Function]:
@@ -84,6 +87,8 @@ def Command(
         function: What is marked, when the decorator stands without parentheses.
         name: Name for callers; the function's own if not said.
         needs_user: The first parameter is the caller's login; callers do not see it.
+        needs_deadline: The next parameter is when the caller stops waiting, on the clock of
+            ``time.monotonic``, or None if nobody knows; callers do not see it.
         queue: Command queue that it belongs to; None for every queue that its agent serves.
         type: How it is carried out when several nodes offer it.
 
@@ -98,7 +103,7 @@ def Command(
     """
 
     def mark(target: Function) -> Function:
-        setattr(target, _MARK, _Mark(name or target.__name__, needs_user, queue, type))
+        setattr(target, _MARK, _Mark(name or target.__name__, needs_user, needs_deadline, queue, type))
         return target
 
     return mark if function is None else mark(function)
@@ -117,6 +122,7 @@ class RegisteredCommand:
     function: Callable[..., Any]
     signature: Signature
     needs_user: bool
+    needs_deadline: bool
     queue: str | None
     type: CommandType
     documentation: str
@@ -158,8 +164,9 @@ class CommandTable:
             added[mark.name] = RegisteredCommand(
                 mark.name,
                 function,
-                Signature.of(function, skip=1 if mark.needs_user else 0),
+                Signature.of(function, skip=mark.needs_user + mark.needs_deadline),
                 mark.needs_user,
+                mark.needs_deadline,
                 mark.queue,
                 mark.type,
                 inspect.cleandoc(function.__doc__ or ""),
@@ -192,6 +199,8 @@ class CommandTable:
         if command is None or (command.queue is not None and queue is not None and command.queue != queue):
             raise CommandError(METHOD_NOT_FOUND, f"there is no command {method[:100]}")
         places, names = command.signature.bind(request.params)
+        if command.needs_deadline:
+            places = (request.deadline, *places)
         if command.needs_user:
             places = (caller, *places)
         try:

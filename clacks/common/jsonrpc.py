@@ -61,12 +61,17 @@ Id: TypeAlias = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call. A notification is one that wants no answer and has no id."""
+    """A call. A notification is one that wants no answer and has no id.
+
+    ``deadline`` is no part of the object: when its caller stops waiting, on the monotonic clock of who
+    received it, as far as the message said; None if it did not.
+    """
 
     method: str
     params: Sequence[Any] | Mapping[str, Any] = ()
     id: Id = None
     notification: bool = False
+    deadline: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,10 @@ class Lamp:
         """
         return f"{user}: {percent}"
 
+    @Command(needs_user=True, needs_deadline=True)
+    def until(self, user: str, deadline: float | None, what: str) -> list[Any]:
+        return [user, deadline, what]
+
     @Command(name="lamp.fail")
     def fail(self) -> None:
         raise FileNotFoundError(2, "No such file", "/etc/secret/lamp.conf")
@@ -90,6 +94,14 @@ class Lamp:
         raise AssertionError("not a command")
 
 
+def test_a_command_that_wants_it_learns_when_its_caller_stops_waiting() -> None:
+    commands = make()
+    commands.register(Lamp())
+    for deadline in (12.5, None):
+        request = Request("until", ("dawn",), deadline=deadline)
+        assert commands.dispatch(request, "admin") == ["admin", deadline, "dawn"]
+
+
 # -- what is there
 
 
@@ -104,6 +116,7 @@ def test_methods_of_an_object_are_registered_by_their_mark() -> None:
     assert (dim.queue, dim.type, dim.needs_user) == ("lamps", CommandType.CUMULATIVE, True)
     assert dim.signature.text == "(percent: integer = 50) -> text"
     assert dim.documentation == "Dim the lamp.\n\nAll the way down to 0."
+    assert commands.commands["until"].signature.text == "(what: text) -> list[any]"
     assert "lamp.fail" in commands.commands
     assert "hidden" not in commands.commands
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from clacks.agent import forwarding
 from clacks.agent.service import Agent
 from clacks.common.errors import CommandError, CommandRefused
-from clacks.common.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, UNAVAILABLE
+from clacks.common.jsonrpc import FORBIDDEN, INVALID_PARAMS, METHOD_NOT_FOUND, UNAVAILABLE, Request
 from tests.agent.towns import RIGHTS, Special, Town, town
 from tests.bus.house import scenario, until
 
@@ -64,10 +65,8 @@ async def test_the_least_burdened_node_gets_a_forwarded_call() -> None:
         assert await bus.call("whoami") in (["admin", "two"], ["admin", "three"])
 
 
-def _request(method: str, *params: object):  # type: ignore[no-untyped-def]
-    from clacks.common.jsonrpc import Request
-
-    return Request(method, params)
+def _request(method: str, *params: object, deadline: float | None = None) -> Request:
+    return Request(method, params, deadline=deadline)
 
 
 @scenario
@@ -168,22 +167,21 @@ async def test_firstresult_tells_of_all_nodes_if_none_has_a_result() -> None:
 @scenario
 async def test_cumulative_asks_all_at_the_same_time_and_joins_answers_and_errors_by_node() -> None:
     async with town() as here:
+        together = threading.Barrier(3)  # which breaks if one is asked after the other
         agents = [
-            await here.agent("one", {"hang": 0.4}),
-            await here.agent("two", {"hang": 0.4}),
-            await here.agent("three", {"hang": 0.4, "fail": True}),
+            await here.agent("one", {"meet": together}),
+            await here.agent("two", {"meet": together}),
+            await here.agent("three", {"meet": together, "fail": True}),
         ]
         await met(*agents)
         bus = await here.bus("reader")
-        begin = time.monotonic()
         found = await bus.call("everybody")
-        took = time.monotonic() - begin
         assert found == {
             "one": {"result": "reader@one"},
             "two": {"result": "reader@two"},
             "three": {"error": {"code": -32050, "message": "sold out", "data": {"node": "three"}}},
         }
-        assert took < 1.1, "one after the other would take 1.2 s"
+        here.shops["two"].stock.clear()
         assert await bus.call("everybody", node="two") == "reader@two"
 
 
@@ -198,6 +196,49 @@ async def test_cumulative_tells_who_did_not_take_the_call(monkeypatch: pytest.Mo
         found = await (await here.bus()).call("everybody")
         assert found["one"] == {"result": "admin@one"}
         assert "no agent took" in found["two"]["error"]["message"]
+
+
+@scenario
+async def test_a_forwarded_call_may_take_as_long_as_its_caller_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "FORWARD_TIME", 0.1)  # for callers that do not say
+    async with town() as here:
+        one, two = await here.agent("one"), await here.agent("two")
+        await met(one, two)
+        for shop in here.shops.values():
+            shop.stock["hang"] = 0.6
+        bus = await here.bus()
+        answers = {"one": {"result": "admin@one"}, "two": {"result": "admin@two"}}
+        assert await bus.call("everybody", timeout=15.0) == answers
+        # The first of the two that is asked does not hang, the other one longer than the caller waits.
+        here.shops["one"].stock["hang"] = 0.0
+        here.shops["two"].stock["hang"] = 1.5
+        found = await bus.call("everybody", timeout=1.0, node="one")
+        assert found == "admin@one"
+        asked = asyncio.to_thread(
+            one._services[1]._handlers,  # type: ignore[arg-type]
+            _request("everybody", deadline=asyncio.get_running_loop().time() + 0.5),
+            "admin",
+            None,
+        )
+        found = await (await asked)
+        assert found["one"] == {"result": "admin@one"}
+        assert "its answer is lost" in found["two"]["error"]["message"]
+
+
+@scenario
+async def test_a_call_whose_caller_has_gone_is_not_forwarded() -> None:
+    async with town() as here:
+        one, two = await here.agent("one"), await here.agent("two", special=True)
+        await met(one, two)
+        asked = asyncio.to_thread(
+            one._services[1]._handlers,  # type: ignore[arg-type]
+            _request("whoami", deadline=asyncio.get_running_loop().time() - 0.1),
+            "admin",
+            None,
+        )
+        with pytest.raises(CommandError) as error:
+            await (await asked)
+        assert "it was not carried out" in error.value.message
 
 
 @scenario

@@ -47,6 +47,8 @@ class Shop:
     @Command(needs_user=True, type=CommandType.CUMULATIVE)
     def everybody(self, user: str) -> str:
         """Tell who is asked by whom."""
+        if "meet" in self.stock:
+            self.stock["meet"].wait(15.0)
         if "hang" in self.stock:
             time.sleep(self.stock["hang"])
         if "fail" in self.stock:

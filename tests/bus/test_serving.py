@@ -124,6 +124,23 @@ async def test_the_broker_hears_that_a_call_is_taken_before_it_begins() -> None:
 
 
 @scenario
+async def test_the_deadline_of_a_call_is_what_its_message_says() -> None:
+    seen: list[float | None] = []
+
+    async def look(request: Request, user: str, on_behalf_of: str | None) -> None:
+        seen.append(request.deadline)
+
+    world = World(handlers=look)
+    now = asyncio.get_running_loop().time()
+    world.call(ttl=90_000)
+    world.call(message_id="id-2")
+    await world.settle()
+    assert seen[0] is not None
+    assert now + 90.0 <= seen[0] <= asyncio.get_running_loop().time() + 90.0
+    assert seen[1] is None
+
+
+@scenario
 async def test_a_call_that_comes_again_is_answered_where_its_caller_waits_now() -> None:
     times = 0
 
