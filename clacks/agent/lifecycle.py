@@ -30,6 +30,7 @@ from random import Random
 from typing import Final
 
 from clacks.common.presence import MOST_WANTED, STATUS_INTERVAL, client_window, node_window
+from clacks.common.timers import Timers
 
 __all__ = ["STEPS", "Act", "Lifecycle", "State"]
 
@@ -111,7 +112,7 @@ class Lifecycle:
         """Whether no other node was heard since we are connected."""
         self.connected_at = float("-inf")
         self._random = random if random is not None else Random()  # noqa: S311 - to spread, not to hide
-        self._timers: dict[Act | _Check, float] = {}
+        self._timers: Timers[Act | _Check] = Timers()
         self._said = float("-inf")  # when our capabilities went out last
         self._asked = float("-inf")  # when anybody announced itself last
         self._polled = float("-inf")  # when anybody polled the clients last
@@ -129,25 +130,27 @@ class Lifecycle:
             return
         self.alone = True
         self.connected_at = now
-        self._timers = {
-            Act.ANNOUNCE: now,
-            Act.CAPABILITIES: now,
-            _Check.BACK: now + _AGAIN,
-            _Check.ALONE: now + _ALONE,
-        }
+        self._timers.replace(
+            {
+                Act.ANNOUNCE: now,
+                Act.CAPABILITIES: now,
+                _Check.BACK: now + _AGAIN,
+                _Check.ALONE: now + _ALONE,
+            }
+        )
 
     def lost(self) -> None:
         """Note that the connection is gone."""
         self._step(_Input.LOST)
-        self._timers.clear()
+        self._timers.replace({})
 
     def returned(self, now: float, nodes: int) -> bool:
         """Note that our own capabilities came back; tell whether that makes us ready."""
         if self.state is not State.JOINING:
             return False
         self._step(_Input.RETURNED)
-        self._timers.pop(_Check.BACK, None)
-        self._timers[Act.STATUS] = now + self._random.uniform(0.0, node_window(nodes))
+        self._timers.drop(_Check.BACK)
+        self._timers.at(Act.STATUS, now + self._random.uniform(0.0, node_window(nodes)))
         return True
 
     def heard_node(self) -> None:
@@ -160,7 +163,7 @@ class Lifecycle:
         self._asked = now
         if self.state is State.READY:
             # Everybody answers this one, to us as well.
-            self._timers.pop(Act.ANNOUNCE, None)
+            self._timers.drop(Act.ANNOUNCE)
         self.repeat(now, nodes)
 
     def repeat(self, now: float, nodes: int) -> None:
@@ -169,7 +172,7 @@ class Lifecycle:
             return
         window = node_window(nodes)
         earliest = max(now, self._said + window)
-        self._timers[Act.CAPABILITIES] = max(earliest, now + self._random.uniform(0.0, window))
+        self._timers.at(Act.CAPABILITIES, max(earliest, now + self._random.uniform(0.0, window)))
 
     def heard_poll(self, now: float, clients: int, *, ours: bool = True) -> None:
         """Note a ClientPoll of anybody: ``clients`` are about to answer.
@@ -178,18 +181,18 @@ class Lifecycle:
         """
         if not ours:
             return
-        self._timers.pop(Act.POLL, None)
+        self._timers.drop(Act.POLL)
         self._polled, self._quiet = now, 2 * client_window(clients)
         if Act.SEEK in self._timers:
             # Whoever does not answer is asked again.
-            self._timers[Act.SEEK] = now + self._quiet + self._random.uniform(0.0, self._window)
+            self._timers.at(Act.SEEK, now + self._quiet + self._random.uniform(0.0, self._window))
 
     def miss_node(self, now: float, nodes: int) -> None:
         """Note that there is a node whose capabilities we do not know."""
         window = self._window = node_window(nodes)
         # Whoever asked last is still being answered, and for at most two windows.
         if self.state is State.READY and now - self._asked >= 2 * window:
-            self._timers.setdefault(Act.ANNOUNCE, now + self._random.uniform(0.0, window))
+            self._timers.unless(Act.ANNOUNCE, now + self._random.uniform(0.0, window))
 
     def met(self, now: float, nodes: int) -> None:
         """Note a node that we did not know and that did not announce itself: it was there before.
@@ -203,8 +206,8 @@ class Lifecycle:
         if now - self.met_at < 2 * window + STATUS_INTERVAL:
             return  # one of those that we have just met
         self.met_at = now
-        self._timers.pop(Act.SEEK, None)
-        self._timers[Act.LEARN] = now + 1.0 + self._random.uniform(0.0, window)
+        self._timers.drop(Act.SEEK)
+        self._timers.at(Act.LEARN, now + 1.0 + self._random.uniform(0.0, window))
 
     def miss_client(self, now: float, nodes: int) -> None:
         """Note that there is a client that has not announced itself to us."""
@@ -216,7 +219,7 @@ class Lifecycle:
         ):
             self._window = node_window(nodes)
             soon = max(now + 1.0, self._polled + self._quiet)
-            self._timers[Act.SEEK] = soon + self._random.uniform(0.0, self._window)
+            self._timers.at(Act.SEEK, soon + self._random.uniform(0.0, self._window))
 
     def learned(self, now: float, nodes: int, *, all_of_them: bool) -> None:
         """Note how `Act.LEARN` went; if nobody could be asked the clients are."""
@@ -225,17 +228,17 @@ class Lifecycle:
         window = node_window(nodes)
         if now - self.met_at <= 2 * window + 1.0:
             # None of those that we met has told its commands yet: all do within a window of being asked.
-            self._timers[Act.LEARN] = now + 1.0
+            self._timers.at(Act.LEARN, now + 1.0)
         else:
             # Who had just come is alone with it; of those that met others any may do it for all.
             alone = self.met_at < self.connected_at
-            self._timers[Act.POLL] = now + (0.0 if alone else self._random.uniform(0.0, window))
+            self._timers.at(Act.POLL, now + (0.0 if alone else self._random.uniform(0.0, window)))
 
     def stop(self) -> list[Act]:
         """End it; return what is still to be done."""
         says = [Act.LEAVE] if self.state in (State.JOINING, State.READY) else []
         self._step(_Input.STOP)
-        self._timers.clear()
+        self._timers.replace({})
         return says
 
     # -- time
@@ -243,7 +246,7 @@ class Lifecycle:
     @property
     def next(self) -> float | None:
         """Return when `due` has something to say; None: not before something happens."""
-        return min(self._timers.values(), default=None)
+        return self._timers.next
 
     def due(self, now: float, clients: int = 0, strangers: int = 0) -> list[Act]:
         """Return what is to be done now.
@@ -255,21 +258,23 @@ class Lifecycle:
         """
         wanted = strangers if strangers <= MOST_WANTED else clients
         if not strangers:
-            self._timers.pop(Act.SEEK, None)
+            self._timers.drop(Act.SEEK)
         acts: list[Act] = []
-        for what in [what for what, when in self._timers.items() if when <= now]:
-            self._timers.pop(what, None)
+        for what in self._timers.take(now):
             if isinstance(what, Act):
                 acts.append(what)
                 self._did(what, now, wanted if what is Act.SEEK else clients)
             elif what is _Check.BACK:
                 acts += [Act.ANNOUNCE, Act.CAPABILITIES]
                 self._said = now
-                self._timers[_Check.BACK] = now + _AGAIN
+                self._timers.at(_Check.BACK, now + _AGAIN)
             else:
                 acts.append(Act.POLL if self.alone else Act.LEARN)
                 if self.alone:
                     self.heard_poll(now, clients)
+        if Act.ANNOUNCE in acts and Act.CAPABILITIES not in acts:
+            # Those whom we ask lack what we can do, as we lack theirs.
+            self._timers.unless(Act.CAPABILITIES, max(now, self._said + self._window))
         # An announcement comes before what is announced.
         acts.sort(key=_ORDER.__getitem__)
         return acts
@@ -277,13 +282,10 @@ class Lifecycle:
     def _did(self, what: Act, now: float, clients: int) -> None:
         if what is Act.ANNOUNCE:
             self._asked = now
-            if self.state is State.READY:
-                # Those whom we ask lack what we can do, as we lack theirs.
-                self._timers.setdefault(Act.CAPABILITIES, max(now, self._said + self._window))
         elif what is Act.CAPABILITIES:
             self._said = now
         elif what is Act.STATUS:
-            self._timers[Act.STATUS] = now + STATUS_INTERVAL
+            self._timers.at(Act.STATUS, now + STATUS_INTERVAL)
         elif what in (Act.POLL, Act.SEEK):
             self.heard_poll(now, clients)
 

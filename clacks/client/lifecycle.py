@@ -19,6 +19,7 @@ from random import Random
 from typing import Final
 
 from clacks.common.presence import PING_INTERVAL, client_window
+from clacks.common.timers import Timers
 
 __all__ = ["STEPS", "Act", "Lifecycle", "State"]
 
@@ -81,7 +82,7 @@ class Lifecycle:
     def __init__(self, random: Random | None = None) -> None:
         self.state = State.NEW
         self._random = random if random is not None else Random()  # noqa: S311 - to spread, not to hide
-        self._timers: dict[Act, float] = {}
+        self._timers: Timers[Act] = Timers()
         self._announced = float("-inf")
         self._clients = 0
 
@@ -91,13 +92,13 @@ class Lifecycle:
         if not self._step(_Input.CONNECTED):
             return
         # Who comes back does so with all the others: the broker was away for everybody.
-        self._timers[Act.ANNOUNCE] = now if new else now + self._spread()
-        self._timers[Act.PING] = now + self._interval()
+        self._timers.at(Act.ANNOUNCE, now if new else now + self._spread())
+        self._timers.at(Act.PING, now + self._interval())
 
     def lost(self) -> None:
         """Note that the connection is gone."""
         if self._step(_Input.LOST):
-            self._timers.clear()
+            self._timers.replace({})
 
     def polled(self, now: float, clients: int = 0) -> None:
         """Note ClientPoll; ``clients`` is how many the agent expects to answer, 0 if it does not say."""
@@ -105,37 +106,34 @@ class Lifecycle:
             return
         self._clients = min(max(clients, 0), _MOST_CLIENTS)
         # An answer that is still to come answers this poll as well.
-        self._timers.setdefault(Act.ANNOUNCE, now + self._spread())
+        self._timers.unless(Act.ANNOUNCE, now + self._spread())
 
     def changed(self, now: float) -> None:
         """Note that what we announced is no longer true: a device or a command came or went."""
         if self.state is State.UP:
-            at = max(now, self._announced + _REST)
-            self._timers[Act.ANNOUNCE] = min(at, self._timers.get(Act.ANNOUNCE, at))
+            self._timers.sooner(Act.ANNOUNCE, max(now, self._announced + _REST))
 
     def due(self, now: float) -> list[Act]:
         """Return what is to be done now."""
-        acts = []
-        if self._timers.get(Act.ANNOUNCE, float("inf")) <= now:
-            acts.append(Act.ANNOUNCE)
-            del self._timers[Act.ANNOUNCE]
+        acts = self._timers.take(now)
+        if Act.ANNOUNCE in acts:
             self._announced = now
-            self._timers[Act.PING] = now + self._interval()
-        if self._timers.get(Act.PING, float("inf")) <= now:
-            acts.append(Act.PING)
-            self._timers[Act.PING] = now + self._interval()
+            # It says that we live as well.
+            acts = [Act.ANNOUNCE]
+        if acts:
+            self._timers.at(Act.PING, now + self._interval())
         return acts
 
     @property
     def next(self) -> float | None:
         """When `due` will have something to do; None if never, as it stands."""
-        return min(self._timers.values(), default=None)
+        return self._timers.next
 
     def stop(self) -> list[Act]:
         """Note that we end; return what is to be said."""
         up = self.state is State.UP
         self._step(_Input.STOP)
-        self._timers.clear()
+        self._timers.replace({})
         return [Act.LEAVE] if up else []
 
     def _spread(self) -> float:
