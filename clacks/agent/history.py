@@ -67,6 +67,8 @@ class History:
         after: str | None = None,
         kinds: list[str] | None = None,
         afterEvent: str | None = None,
+        key: str | None = None,
+        newest: bool = False,
     ) -> dict[str, Any]:
         """Return recorded events, oldest first, one page: ``events``, ``next`` and ``more``.
 
@@ -74,7 +76,9 @@ class History:
         log id is exclusive. ``until`` is inclusive. ``xquery`` and ``kinds`` select, ``limit`` bounds the
         page. While ``more`` is true, call again with ``after`` set to ``next`` and all else the same.
         ``afterEvent`` is the id of an event (``cloudEvents_id``) after which to begin, if it is in the log;
-        else ``since`` and ``after`` count. Only types come that the caller may read.
+        else ``since`` and ``after`` count. ``key`` selects those recorded under it, such as the topic of
+        a TopicMessage. With ``newest`` the last ones come that fit into a page, not the first; a query does
+        not go with it. Only types come that the caller may read.
         """
         self._settled()
         now = int(time.time() * 1000)
@@ -90,6 +94,8 @@ class History:
         if most < 1:
             raise CommandError(INVALID_PARAMS, f"limit is at least 1, not {most}")
         most = min(most, self._limits.log_page_events)
+        if newest and xquery is not None:
+            raise CommandError(INVALID_PARAMS, "newest: not together with xquery")
         matches, possible = _filter(xquery)
         allowed = self._rights()
         wanted = (
@@ -111,10 +117,17 @@ class History:
                     since=begin,
                     until=end,
                     kinds=wanted,
+                    key=key,
                     limit=most if xquery is None else _CHUNK,
                     size=self._limits.log_page_bytes,
+                    newest=newest,
                 )
             )
+            if newest:
+                page = [
+                    _as_json(entry) for entry in chunk.entries if allowed.may_read(user, entry.event.kind)
+                ]
+                return _answer(page, chunk.next, chunk.more)
             for n, entry in enumerate(chunk.entries):
                 if page and (len(page) >= most or room <= 0 or time.thread_time() > deadline):
                     return _answer(page, chunk.entries[n - 1].id if n else place, True)
@@ -124,6 +137,18 @@ class History:
             place, begin = chunk.next, None
             if not chunk.more or len(page) >= most or room <= 0 or time.thread_time() > deadline:
                 return _answer(page, place, chunk.more)
+
+    @Command(needs_user=True)
+    def getLogKeys(self, user: str, kind: str) -> list[str]:
+        """Return the keys under which events of a type are in the log, sorted: of a TopicMessage its topics.
+
+        Of a type that the caller may not read there are none.
+        """
+        self._settled()
+        found: list[str] = []
+        if self._rights().may_read(user, kind):
+            found = self._wait(self._store.log.keys(kind))
+        return found
 
     @Command
     def getLogStatus(self) -> dict[str, Any]:

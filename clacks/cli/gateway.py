@@ -32,7 +32,7 @@ def gateway(
 
     Its own login needs the role gateway. Users, their API keys and their rights are read from the files in
     the state folder, and read again when these change. Event log and key/value store: those of the setting
-    log.store if several gateways may share it (Redis); else there are none here.
+    log.store if several gateways may share it (Redis); else those of the agent that records on this domain.
     """
     import asyncio
     import contextlib

@@ -23,6 +23,7 @@ from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
 from clacks.gateway.guard import Guard
 from clacks.gateway.listeners import DEFAULT_LISTENER, WEB_KINDS, Listen, parse_listen
+from clacks.gateway.remote import Recorder, RemoteLog, RemoteValues
 from clacks.gateway.service import Gateway, Options
 from clacks.gateway.tables import KIND_ROUTES, KINDS, PATHS, routes
 from clacks.gateway.tokens import TokenKey
@@ -188,6 +189,7 @@ async def running_gateway(
     """Run a gateway on a started bus.
 
     Args:
+        store: Event log and keys of this process; without one the agent that records is asked for them.
         busy_is_fine: Whether it is only a warning that the default port is taken; then there is none.
         measured: What else of this process ``/metrics`` shows.
 
@@ -209,6 +211,7 @@ async def running_gateway(
         dialect_options=settings.web.options,
         signer=_signer(settings),
     )
+    recorder = Recorder(bus)
     gateway = Gateway(
         bus,
         registry,
@@ -226,8 +229,8 @@ async def running_gateway(
         limits=settings.limits,
         credentials=credentials,
         rights=rights,
-        log=None if store is None else store.log,
-        keys=None if store is None else store.values,
+        log=RemoteLog(recorder) if store is None else store.log,
+        keys=RemoteValues(recorder) if store is None else store.values,
         metrics=bus.metrics,
         measured=measured,
     )

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from clacks.common.errors import EventError, QueryError, StoreError
 from clacks.common.schema import SchemaRegistry
@@ -20,10 +20,10 @@ from clacks.dialects.access import Access
 from clacks.dialects.actions import Failed, Failure, Recalled, Since, Wanted
 from clacks.dialects.delivered import EVENTS_TOPIC, TOPIC_MESSAGE, Delivered
 from clacks.dialects.topics import is_pattern, matches
-from clacks.store.api import EventLog, LogEntry
+from clacks.store.api import LogEntry, Page
 from clacks.store.ids import LogId
 
-__all__ = ["History"]
+__all__ = ["History", "Readable"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,25 @@ _SKEW: Final = 60_000
 """Milliseconds by which the clocks of a gateway and of a recorder may differ when a place is looked up."""
 _OWN_TIME: Final = 2.0
 _OWN_STEP: Final = 0.02
+
+
+class Readable(Protocol):
+    """What is needed of an event log, wherever it is kept."""
+
+    async def read(
+        self,
+        *,
+        after: LogId | None = None,
+        since: int | None = None,
+        kinds: Iterable[str] | None = None,
+        key: str | None = None,
+        limit: int = 500,
+        newest: bool = False,
+    ) -> Page:
+        """Read events, as `clacks.store.api.EventLog` does."""
+
+    async def keys(self, kind: str) -> list[str]:
+        """Return the keys of a type."""
 
 
 @dataclass(slots=True)
@@ -62,7 +81,7 @@ class History:
 
     def __init__(
         self,
-        log: EventLog,
+        log: Readable,
         registry: SchemaRegistry,
         limit: int,
         now: Callable[[], int],

@@ -48,12 +48,12 @@ from clacks.gateway.acting import Hand, House
 from clacks.gateway.connection import Connection, States
 from clacks.gateway.fanout import Fanout
 from clacks.gateway.guard import Guard
-from clacks.gateway.history import History
+from clacks.gateway.history import History, Readable
 from clacks.gateway.logins import OWNER, Doorkeeper
 from clacks.gateway.tokens import TokenKey
 from clacks.net.web import Answer, Streaming, Upgrade, WebListener, WebServer
 from clacks.net.web_link import Link
-from clacks.store.api import EventLog, KeyValue
+from clacks.store.api import KeyValue
 from clacks.store.ids import RECORDERS, IdClock, LogId
 
 __all__ = ["Gateway", "Options"]
@@ -133,7 +133,7 @@ class Gateway:
         limits: Limits,
         credentials: Callable[[], Known],
         rights: Callable[[], Rights],
-        log: EventLog | None = None,
+        log: Readable | None = None,
         keys: KeyValue | None = None,
         metrics: Metrics | None = None,
         measured: Measured | None = None,
