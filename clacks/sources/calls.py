@@ -263,8 +263,12 @@ def _known(text: str) -> str:
 
 
 def _extension(dialled: str) -> str:
-    """Return what a dial string calls: ``PJSIP/201@trunk`` or ``201@context`` mean 201."""
-    return dialled.rpartition("/")[2].partition("@")[0]
+    """Return what a dial string calls.
+
+    ``PJSIP/201@trunk``, ``201@context`` and ``201/sip:201@192.0.2.1:5060``, as PJSIP writes it, mean 201.
+    """
+    who = dialled.rpartition("/")[2].partition("@")[0]
+    return who.partition(":")[2] if who.startswith(("sip:", "sips:", "tel:")) else who
 
 
 def fact_event(registry: SchemaRegistry, fact: Notification | PhoneState) -> Event:

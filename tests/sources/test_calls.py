@@ -20,7 +20,7 @@ def conversation(name: str) -> bytes:
     """Return a conversation with the ends of lines of the wire.
 
     Asterisk is not packaged for Debian 12. The files were put together from the fields and the order that its
-    own documentation gives for these events, and compared with traces of Asterisk 13 and 18.
+    own documentation gives for these events, and compared with published traces of Asterisk 13 and later.
     """
     text = (Path(__file__).parent / "data" / f"ami-{name}.txt").read_text()
     return text.replace("\n", "\r\n").encode()
@@ -60,6 +60,44 @@ def test_a_call_is_missed_once_though_several_phones_rang() -> None:
     assert [note.type for note in notes] == ["IncomingCall", "IncomingCall", "CallMissed"]
     assert notes[-1].called == ("+492932201", "+492932202")
     assert notes[-1].duration is None
+
+
+@pytest.mark.parametrize(
+    "dialled", ["201", "PJSIP/201", "PJSIP/201@trunk", "201@phones", "201/sip:201@192.0.2.7:5060"]
+)
+def test_a_phone_without_a_number_of_its_own_is_what_was_dialled(dialled: str) -> None:
+    found = CallWatch(PLAN).take(
+        "DialBegin",
+        {
+            "Uniqueid": "1.1",
+            "Linkedid": "1.1",
+            "CallerIDNum": "030123",
+            "DestChannel": "PJSIP/201-1",
+            "DestCallerIDNum": "<unknown>",
+            "DialString": dialled,
+        },
+        1.0,
+    )
+    assert found[-1] == PhoneState("030123", "201", "ringing")
+
+
+def test_a_caller_who_gives_up_while_it_rings_is_missed_once() -> None:
+    watch = CallWatch(PLAN)
+    caller = {"Uniqueid": "1.1", "Linkedid": "1.1", "CallerIDNum": "030123", "CallerIDName": "Jane"}
+    phone = {"DestChannel": "PJSIP/201-1", "DestCallerIDNum": "201", "DestUniqueid": "1.2"}
+    found: list[Fact] = []
+    # The order in which Asterisk tells it: the phone that rang hangs up before the channel of the caller.
+    for name, fields in (
+        ("DialBegin", {**caller, **phone}),
+        ("DialState", {**caller, **phone, "DialStatus": "RINGING"}),
+        ("HangupRequest", {**caller, "Cause": "127"}),
+        ("DialEnd", {**caller, **phone, "DialStatus": "CANCEL"}),
+        ("Hangup", {"Uniqueid": "1.2", "Linkedid": "1.1", "Cause-txt": "Interworking, unspecified"}),
+        ("Hangup", {**caller, "Cause-txt": "Interworking, unspecified"}),
+    ):
+        found += watch.take(name, fields, 1.0)
+    assert [fact.type for fact in found if isinstance(fact, Notification)] == ["IncomingCall", "CallMissed"]
+    assert [fact.status for fact in found if isinstance(fact, PhoneState)] == ["ringing", "ended"]
 
 
 def test_a_group_that_rings_through_local_channels_is_one_call() -> None:
