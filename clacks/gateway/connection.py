@@ -294,7 +294,8 @@ class Connection:
                 if fitting and self._access.may_see(delivered):
                     house.fanout.send(subscriber, delivered)
         await self._answer(effect.token, Subscribed())
-        sent: set[str] = set()
+        # The reader has the event that it names; the bus may be about to bring it.
+        sent = dict.fromkeys([effect.since.after] if effect.since and effect.since.after else [])
         if effect.since is not None and house.history is not None:
             await self._replay(effect, effect.since, id_, subscriber, wants, sent)
         if effect.replay_only:
@@ -309,7 +310,7 @@ class Connection:
         id_: Hashable,
         subscriber: Subscriber,
         wants: Callable[[Delivered], bool],
-        sent: set[str],
+        sent: dict[str, None],
     ) -> None:
         """Send what the log has; without a limit all of it."""
         history = self._house.history
@@ -331,10 +332,10 @@ class Connection:
         except QueryError as error:
             _log.warning("a replay was cut short user=%s: %s", self._access.user, error)
 
-    async def _resend(self, subscriber: Subscriber, delivered: Delivered, sent: set[str]) -> None:
+    async def _resend(self, subscriber: Subscriber, delivered: Delivered, sent: dict[str, None]) -> None:
         self._house.fanout.send(subscriber, delivered)
-        sent.add(delivered.event_id or delivered.id)
-        sent.add(delivered.id)
+        sent[delivered.event_id or delivered.id] = None
+        sent[delivered.id] = None
         if self._link.waiting:
             await self._link.room()
 

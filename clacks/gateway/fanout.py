@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final
 
 from clacks.common.errors import QueryBudgetExceeded
@@ -37,6 +37,13 @@ _PLANS: Final = 4096
 
 _HELD: Final = 10_000
 """Events held back while a subscriber's replay is read; beyond them it is cut off, for it would miss some."""
+
+
+_LATE: Final = 10.0
+"""Seconds within which the bus may bring what the log had already: it is committed first, then published."""
+
+_KNOWN: Final = 2000
+"""Ids of a replay that are remembered for so long, the latest; an event has two."""
 
 
 class _Look:
@@ -66,7 +73,20 @@ class _Look:
 class Subscriber:
     """One subscription of one connection."""
 
-    __slots__ = ("access", "held", "id", "last", "link", "look", "once", "owner", "pace", "wanted")
+    __slots__ = (
+        "access",
+        "held",
+        "id",
+        "known",
+        "known_until",
+        "last",
+        "link",
+        "look",
+        "once",
+        "owner",
+        "pace",
+        "wanted",
+    )
 
     def __init__(
         self,
@@ -91,12 +111,16 @@ class Subscriber:
         self.last = float("-inf")
         self.held: list[Delivered] | None = None
         """Events that wait until the replay is sent, or None."""
+        self.known: frozenset[str] | None = None
+        """Ids of what the replay had lately, while the bus may still bring it."""
+        self.known_until = 0.0
 
     @property
     def plain(self) -> bool:
         """Whether topic and rights alone decide."""
         wanted = self.wanted
-        return not (wanted.xquery or wanted.test or self.once or self.pace or self.held is not None)
+        waits = self.held is not None or self.known is not None
+        return not (wanted.xquery or wanted.test or self.once or self.pace or waits)
 
 
 class _Plan:
@@ -278,6 +302,8 @@ class Fanout:
                 continue
             if wanted.test is not None and not wanted.test(delivered):
                 continue
+            if subscriber.known is not None and self._had(subscriber, subscriber.known, delivered):
+                continue
             if subscriber.once:
                 if subscriber.owner in seen:
                     continue
@@ -348,14 +374,32 @@ class Fanout:
 
         return wants
 
-    def release(self, subscriber: Subscriber, sent: set[str]) -> None:
-        """Send what was held back but what the replay had (event ids, or ids of messages), and go on live."""
+    def release(self, subscriber: Subscriber, sent: Iterable[str]) -> None:
+        """Send what was held back but what the replay had, and go on live.
+
+        Args:
+            subscriber: One that was added with ``hold``.
+            sent: Event ids and ids of messages of the replay, in its order.
+        """
         held, subscriber.held = subscriber.held, None
+        had = list(sent)
+        known = frozenset(had)
         for delivered in held or ():
-            if delivered.event_id in sent or delivered.id in sent:
+            if delivered.event_id in known or delivered.id in known:
                 continue
             self._delivered.value += self.send(subscriber, delivered)
+        if had:
+            subscriber.known = frozenset(had[-_KNOWN:])
+            subscriber.known_until = self._now() + _LATE
         self._version += 1
+
+    def _had(self, subscriber: Subscriber, known: frozenset[str], delivered: Delivered) -> bool:
+        """Tell whether the replay had an event that the bus brings now."""
+        if self._now() >= subscriber.known_until:
+            subscriber.known = None
+            self._version += 1
+            return False
+        return delivered.event_id in known or delivered.id in known
 
     def _query_failed(self, key: Hashable, error: Exception) -> None:
         self._metrics.count("filter_errors")

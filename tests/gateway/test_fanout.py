@@ -135,9 +135,23 @@ def test_what_comes_during_a_replay_is_sent_after_it_and_once() -> None:
     for number in range(3):
         house.fanout.deliver(phone(event_id=f"e{number}"))
     assert not link.pending
-    house.fanout.release(subscriber, {"e0", "e1"})
+    house.fanout.release(subscriber, ["e0", "e1"])
     house.fanout.deliver(phone(event_id="e3"))
     assert len(link.pending) == 2
+
+
+def test_what_the_log_had_before_the_bus_brought_it_is_sent_once() -> None:
+    house = House()
+    link = house.link()
+    subscriber = house.add(link, Wanted(), hold=True)
+    house.fanout.release(subscriber, ["e0", "e1"])
+    assert not subscriber.plain
+    house.fanout.deliver(phone(event_id="e1"))  # committed, replayed, and only then published
+    assert not link.pending
+    house.now = 60.0
+    house.fanout.deliver(phone(event_id="e2"))
+    assert len(link.pending) == 1
+    assert subscriber.plain, "it costs no more than any other by now"
 
 
 def test_who_left_gets_nothing_and_leaves_nothing_behind() -> None:
