@@ -41,10 +41,14 @@ from clacks.xquery.conditions import (
 )
 from clacks.xquery.regex import compile_pattern
 
-__all__ = ["AbsolutePath", "Access", "Fact", "access", "possible_children"]
+__all__ = ["WHOLE", "AbsolutePath", "Access", "Fact", "access", "possible_children"]
 
 AbsolutePath = tuple[tuple[str, NameTest | str], ...]
 """Axis and node test of each step from the document node, predicates left out."""
+
+
+WHOLE: Final = 1 << 30
+"""More levels than a document has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,15 @@ class Fact:
             ``>=`` with a float; ``between`` with two floats, ends included; ``starts-with``, ``ends-with``,
             ``contains`` with a str.
         value: What it is compared with; None for ``present``.
-        single: Whether it decides only if there is at most one node at the path (functions and value
-            comparisons fail on two).
+        single: Functions and value comparisons fail on two nodes, so it decides only if none have the same
+            ancestor so many levels up (the context of the comparison); 0: it always does, `WHOLE`: only
+            if the path finds one node at most.
     """
 
     path: AbsolutePath | str
     kind: str
     value: str | float | tuple[float, float] | None = None
-    single: bool = False
+    single: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ def _band(choices: list[Access]) -> tuple[Access, list[Access]] | None:
         if fact is not None and fact.path in lows:
             low, lower = lows[fact.path]
             rest = [other for other in choices if other is not choice and other is not lower]
-            return Access(frozenset((Fact(fact.path, "between", (low, high), single=True),))), rest
+            return Access(frozenset((Fact(fact.path, "between", (low, high), single=WHOLE),))), rest
     return None
 
 
@@ -462,12 +467,13 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
     place = _place(left, here, places)
     if not place:
         return _UNKNOWN
+    one = _context_of(left) if single else 0
     if not constants:
         return Access(frozenset())  # never true, but it may fail, so in an "or" it does not decide
     presence = _path(left, here, places)
     facts = []
     for constant in constants:
-        fact = _comparison(place, sign, constant, single, cast, texts)
+        fact = _comparison(place, sign, constant, single, one, cast, texts)
         if fact is None:
             # string(()) is "", number(()) is NaN: they compare even if the node is missing.
             return _UNKNOWN if texts or number else Access(presence.facts)
@@ -483,23 +489,30 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
     return _with_others(Access(best.facts), (found, presence))
 
 
+def _context_of(path: Path) -> int:
+    """Return how many levels above the nodes of a path, taken as one value, its beginning is."""
+    onward = all(step.axis in ("child", "attribute") for step in path.steps)
+    return len(path.steps) if onward and path.origin != "/" else WHOLE
+
+
 def _comparison(
     place: AbsolutePath,
     sign: str,
     constant: str | float | None,
     single: bool,
+    one: int,
     cast: bool,
     texts: bool,
 ) -> Fact | None:
     if isinstance(constant, str):
         if cast or sign != "=" or (texts and constant == ""):
             return None
-        return Fact(place, "=", constant, single)
+        return Fact(place, "=", constant, one)
     if constant is None or texts or (single and not cast):
         return None  # untyped eq 5 is a type error, which the evaluation finds
     if sign not in ("=", "<", "<=", ">", ">=") or constant != constant:
         return None
-    return Fact(place, sign, constant, single)
+    return Fact(place, sign, constant, one)
 
 
 def _constants(condition: Condition) -> list[str | float | None] | None:
@@ -606,7 +619,7 @@ def _call(call: Call, here: Where, places: Places) -> Access:
         if not place:
             return _UNKNOWN
         bare = not any(step.predicates for step in text.steps)
-        return Access(frozenset((Fact(place, name, part.value, single=True),)), decides=bare)
+        return Access(frozenset((Fact(place, name, part.value, _context_of(text)),)), decides=bare)
     if name == "matches":
         return _matches(call, here, places)
     if name == "count":
@@ -638,7 +651,7 @@ def _matches(call: Call, here: Where, places: Places) -> Access:
     kind, part = _literal(pattern) if not flags else ("", "")
     if not part or not place:
         return Access(there.facts)
-    return _with_others(Access(frozenset((Fact(place, kind, part, single=True),))), [there])
+    return _with_others(Access(frozenset((Fact(place, kind, part, _context_of(text)),))), [there])
 
 
 _BEGINS: Final = re.compile(r"(\^?)([^\\.?*+{}()|\[\]$^]*)([?*{]?)")

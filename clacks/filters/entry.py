@@ -22,7 +22,7 @@ class Entry:
         text: The text of the query.
         access: How it is found and whether that decides.
         decides: Whether the facts decide, on regular events.
-        single: Whether what decides needs a path with one node at most.
+        single: What decides needs nodes that have different ancestors so many levels up (`Fact.single`).
         condition: What is evaluated when the facts do not decide; None if they do.
         query: The compiled query, if the engine is needed every time; else None.
         errors: Events on which it failed.
@@ -59,7 +59,7 @@ class Entry:
         self.condition = condition
         self.query = query
         self.errors = 0
-        self.single = any(fact.single for fact in access.facts or ())
+        self.single = max((fact.single for fact in access.facts or ()), default=0)
 
     def join(self, key: Hashable) -> None:
         """Let one more key stand for this query."""

@@ -37,7 +37,7 @@ from clacks.filters.evaluate import Undecided, holds
 from clacks.filters.postings import Slot
 from clacks.filters.trie import PathTrie
 from clacks.filters.values import ConditionError
-from clacks.filters.view import View
+from clacks.filters.view import Node, View, levels_apart
 from clacks.xquery import Query, compile_query, wrap
 from clacks.xquery.analysis import read_condition
 from clacks.xquery.budget import DEFAULT, QueryBudget
@@ -224,19 +224,31 @@ class FilterIndex:
         """
         root = _root(event)
         view = View(root, variables)
-        alone: set[Entry] = set()  # woken by a path with one node
-        among: set[Entry] = set()  # woken by a path with several nodes
+        alone: set[Entry] = set()  # woken by a path with one node, or by a property
+        among: list[tuple[set[Entry], list[Node]]] = []  # woken by a path with several nodes
         doubtful: set[Entry] = set()
         for slot, nodes in self._paths.walk(view):
-            slot.wake(nodes, alone, among, doubtful)
+            if len(nodes) == 1:
+                slot.wake(nodes, view, alone, doubtful)
+            else:
+                woken: set[Entry] = set()
+                slot.wake(nodes, view, woken, doubtful)
+                if woken:
+                    among.append((woken, nodes))
         if self._properties and variables:
             for name, given in variables.items():
                 property_slot = self._properties.get(name)
                 if property_slot is not None and isinstance(given, str):
-                    property_slot.wake_texts({given}, alone)
+                    property_slot.wake_text(given, alone)
         return self._judge(view, alone, among, doubtful)
 
-    def _judge(self, view: View, alone: set[Entry], among: set[Entry], doubtful: set[Entry]) -> set[Hashable]:
+    def _judge(
+        self,
+        view: View,
+        alone: set[Entry],
+        among: list[tuple[set[Entry], list[Node]]],
+        doubtful: set[Entry],
+    ) -> set[Hashable]:
         matched: set[Hashable] = set()
         checked = doubtful
         for entry in alone:
@@ -244,10 +256,15 @@ class FilterIndex:
                 matched.update(entry.keys)
             else:
                 checked.add(entry)
-        for entry in among:
-            if entry.decides and not entry.single:
-                matched.update(entry.keys)
-            else:
+        for woken, nodes in among:
+            levels: int | None = None
+            for entry in woken:
+                if entry.decides:
+                    if entry.single and levels is None:
+                        levels = levels_apart(nodes)
+                    if not entry.single or entry.single <= levels:  # type: ignore[operator]  # then it is known
+                        matched.update(entry.keys)
+                        continue
                 checked.add(entry)
         statistics = self.statistics
         evaluations, by_engine = statistics.evaluations, statistics.engine

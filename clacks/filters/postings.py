@@ -2,7 +2,8 @@
 
 A `Slot` stands for one path (or one property of the message) and holds, for every kind of fact, a table
 whose search does not grow with the number of filters: hash tables for equality, sorted thresholds for ranges,
-a tree of intervals for bands, hash tables by length for beginnings and ends, by pieces for parts.
+a tree of intervals for bands, hash tables by length for beginnings and ends. Parts of texts are searched for
+all slots together (`Asked`); a slot only knows which of them are its own.
 """
 
 from __future__ import annotations
@@ -12,24 +13,51 @@ from typing import Final
 
 from clacks.filters.access import Fact
 from clacks.filters.entry import Entry
-from clacks.filters.tables import Bands, Beginnings, Ends, Parts, Table, Thresholds
-from clacks.filters.values import to_double
-from clacks.filters.view import Node, node_texts
+from clacks.filters.parts import SEPARATOR, PartSearch
+from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
+from clacks.filters.values import to_doubles
+from clacks.filters.view import Attribute, Node, View, node_texts
 
-__all__ = ["Slot"]
+__all__ = ["Asked", "Slot"]
 
 _OFTEN: Final = 64
 """What a fact that is only a path costs at least, counted in entries of an equality: it holds so often."""
+
+
+_FEW_PARTS: Final = 8
+"""So many parts of texts are looked for one by one."""
+
+
+class Asked:
+    """What the slots of one index ask for together, whatever their paths.
+
+    Attributes:
+        equal: The texts of equalities, and how many ask for each.
+        parts: The parts of texts.
+    """
+
+    __slots__ = ("equal", "parts")
+
+    def __init__(self) -> None:
+        self.equal: dict[str, int] = {}
+        self.parts = PartSearch()
+
+    def parts_in(self, view: View) -> set[str]:
+        """Return the parts that occur in the text of an event; none of its elements holds another."""
+        if view.parts is None:
+            view.parts = self.parts.find(view.text)
+        return view.parts
 
 
 class Slot:
     """All facts about one path.
 
     Args:
-        texts: Counts the texts of equalities, of this slot and others.
+        asked: What this slot and others ask for.
     """
 
     __slots__ = (
+        "_asked",
         "_bands",
         "_contains",
         "_ends",
@@ -38,20 +66,19 @@ class Slot:
         "_present",
         "_ranges",
         "_starts",
-        "_texts",
-        "only_equal",
+        "plain",
         "reads_numbers",
         "reads_values",
     )
 
-    def __init__(self, texts: dict[str, int] | None = None) -> None:
-        self._texts = texts if texts is not None else {}
+    def __init__(self, asked: Asked | None = None) -> None:
+        self._asked = asked if asked is not None else Asked()
         self.reads_values = False
         """Whether anything beyond presence is asked here."""
         self.reads_numbers = False
         """Whether values are compared as numbers here."""
-        self.only_equal = False
-        """Whether nothing is asked but which texts are equal to a value."""
+        self.plain = False
+        """Whether nothing is asked but which texts are equal to a value or occur in it."""
         self._present: dict[Entry, None] = {}
         self._equal: Table[str] | None = None
         self._number: Table[float] | None = None
@@ -59,7 +86,7 @@ class Slot:
         self._bands: Bands | None = None
         self._starts: Beginnings | None = None
         self._ends: Ends | None = None
-        self._contains: Parts | None = None
+        self._contains: Table[str] | None = None
 
     @property
     def empty(self) -> bool:
@@ -72,7 +99,9 @@ class Slot:
         if isinstance(value, str):
             self._text_table(kind).add(value, entry)
             if kind == "=":
-                self._texts[value] = self._texts.get(value, 0) + 1
+                self._asked.equal[value] = self._asked.equal.get(value, 0) + 1
+            elif kind == "contains":
+                self._asked.parts.add(value)
         elif isinstance(value, tuple):
             self._bands = self._bands or Bands()
             self._bands.add(*value, entry)
@@ -85,7 +114,7 @@ class Slot:
             self._ranges.setdefault(kind, Thresholds()).add(value, entry)
         self._reads()
 
-    def _text_table(self, kind: str) -> Table[str] | Beginnings | Parts:
+    def _text_table(self, kind: str) -> Table[str] | Beginnings:
         if kind == "=":
             self._equal = self._equal or Table()
             return self._equal
@@ -95,7 +124,7 @@ class Slot:
         if kind == "ends-with":
             self._ends = self._ends or Ends()
             return self._ends
-        self._contains = self._contains or Parts()
+        self._contains = self._contains or Table()
         return self._contains
 
     def remove(self, fact: Fact, entry: Entry) -> None:
@@ -104,9 +133,11 @@ class Slot:
         if isinstance(value, str):
             self._text_table(kind).remove(value, entry)
             if kind == "=":
-                self._texts[value] -= 1
-                if not self._texts[value]:
-                    del self._texts[value]
+                self._asked.equal[value] -= 1
+                if not self._asked.equal[value]:
+                    del self._asked.equal[value]
+            elif kind == "contains":
+                self._asked.parts.remove(value)
         elif isinstance(value, tuple):
             assert self._bands is not None
             self._bands.remove(*value, entry)
@@ -134,7 +165,7 @@ class Slot:
             self._starts = None
         if self._ends is not None and not self._ends.table.rows:
             self._ends = None
-        if self._contains is not None and not self._contains.table.rows:
+        if self._contains is not None and not self._contains.rows:
             self._contains = None
 
     def _reads(self) -> None:
@@ -142,14 +173,25 @@ class Slot:
         self.reads_values = bool(
             self.reads_numbers or self._equal or self._starts or self._ends or self._contains
         )
-        self.only_equal = bool(
-            self._equal
-            and not (self._present or self.reads_numbers or self._starts or self._ends or self._contains)
+        self.plain = bool(
+            (self._equal or self._contains)
+            and not (self._present or self.reads_numbers or self._starts or self._ends)
         )
 
-    def meets(self, values: Set[str]) -> bool:
-        """Tell whether one of these values is equal to a text that is asked for here."""
-        return self._equal is not None and not self._equal.rows.keys().isdisjoint(values)
+    @property
+    def asks_equal(self) -> bool:
+        """Whether a text must be equal."""
+        return self._equal is not None
+
+    def meets(self, equal: Set[str]) -> bool:
+        """Tell whether one of the texts ``equal`` is asked for here."""
+        return self._equal is not None and not self._equal.rows.keys().isdisjoint(equal)
+
+    def meets_parts(self, view: View) -> bool:
+        """Tell whether a part of text that is asked for here occurs in the event."""
+        return self._contains is not None and not self._contains.rows.keys().isdisjoint(
+            self._asked.parts_in(view)
+        )
 
     def load(self, fact: Fact) -> float:
         """Estimate how many entries are looked at because of this fact, if one more is stored under it.
@@ -168,38 +210,64 @@ class Slot:
             return 8 + (len(self._ranges[kind].marks) / 2 if kind in self._ranges else 0)
         if kind == "=":
             return 1 + (self._equal.count(value) if self._equal else 0)
-        table = {"starts-with": self._starts, "ends-with": self._ends}.get(kind, self._contains)
-        return (4 if kind == "contains" else 2) + (table.table.count(value) if table else 0)
+        if kind == "contains":
+            return 4 + (self._contains.count(value) if self._contains else 0)
+        table = self._starts if kind == "starts-with" else self._ends
+        return 2 + (table.table.count(value) if table else 0)
 
-    def wake(self, nodes: Sequence[Node], alone: set[Entry], among: set[Entry], doubtful: set[Entry]) -> None:
+    def wake(
+        self,
+        nodes: Sequence[Node],
+        view: View,
+        found: set[Entry],
+        doubtful: set[Entry],
+    ) -> None:
         """Collect the entries of which a fact holds at these nodes, which are all that the path finds.
 
-        ``alone`` takes them if it is one node. If there are several, ``among`` does, or ``doubtful`` where
-        numbers are wanted and one of the values is none: then it matters how far an engine looks.
+        ``doubtful`` takes them where numbers are wanted and one of several values is none: then it matters
+        how far an engine looks.
         """
-        several = len(nodes) > 1
-        found = among if several else alone
         if self._present:
             found.update(self._present)
-        if self.reads_values:
+        values: set[str] | None = None
+        if self._equal or self.reads_numbers or self._starts or self._ends:
             values = node_texts(nodes)
-            self.wake_texts(values, found)
+            self._wake_whole(values, found)
             if self.reads_numbers:
                 self._wake_numbers(values, found, doubtful)
+        if self._contains is not None:
+            self._contains.find(self._parts(nodes, values, view), found)
 
-    def wake_texts(self, values: set[str], found: set[Entry]) -> None:
-        """Collect the entries that compare one of these values as text."""
+    def wake_text(self, value: str, found: set[Entry]) -> None:
+        """Collect the entries that compare this value as text."""
+        self._wake_whole({value}, found)
+        if self._contains is not None:
+            self._contains.find(self._asked.parts.find(value), found)
+
+    def _wake_whole(self, values: set[str], found: set[Entry]) -> None:
         if self._equal is not None:
             self._equal.find(values, found)
         if self._starts is not None:
             self._starts.find(values, found)
         if self._ends is not None:
             self._ends.find(values, found)
-        if self._contains is not None:
-            self._contains.find(values, found)
+
+    def _parts(self, nodes: Sequence[Node], values: set[str] | None, view: View) -> set[str]:
+        """Return the parts that occur in the values of these nodes (``values``, if they are known)."""
+        assert self._contains is not None
+        first = nodes[0]
+        if isinstance(first, Attribute):
+            return self._asked.parts.find(SEPARATOR.join(values or node_texts(nodes)))
+        texts = self._contains.rows.keys() & self._asked.parts_in(view)
+        if not texts or first is view.root or first is view:
+            return texts
+        value = SEPARATOR.join(values or node_texts(nodes))
+        if len(texts) > _FEW_PARTS:
+            return self._asked.parts.find(value)
+        return {text for text in texts if text in value}
 
     def _wake_numbers(self, values: set[str], found: set[Entry], doubtful: set[Entry]) -> None:
-        read = [to_double(value) for value in values]
+        read = to_doubles(values)
         numbers = [number for number in read if number is not None and number == number]  # NaN equals nothing
         if not numbers:
             return

@@ -7,7 +7,6 @@ because a loop in C over a hundred values costs less than one in Python over fiv
 
 from __future__ import annotations
 
-import re
 import struct
 from bisect import bisect_left, bisect_right, insort
 from operator import attrgetter
@@ -15,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from clacks.filters.entry import Entry
 
-__all__ = ["Bands", "Beginnings", "Ends", "Parts", "Table", "Thresholds"]
+__all__ = ["Bands", "Beginnings", "Ends", "Table", "Thresholds"]
 
 Key = TypeVar("Key", str, float)
 Mark = TypeVar("Mark", int, float)
@@ -219,41 +218,57 @@ class Bands:
             found.update(self._backwards)
 
 
-class Beginnings:
-    """Entries by a text with which the value begins, by the lengths that there are."""
+_HEAD: Final = 4
+"""Characters by which long texts are told apart first; few values share them with a text."""
 
-    __slots__ = ("_counts", "_lengths", "table")
+
+class Beginnings:
+    """Entries by a text with which the value begins, by its first characters and then by its length."""
+
+    __slots__ = ("_lengths", "_short", "table")
 
     def __init__(self) -> None:
         self.table: Table[str] = Table()
-        self._counts: dict[int, int] = {}
-        self._lengths: list[int] = []
+        self._lengths: dict[str, dict[int, int]] = {}
+        """For the first characters of texts: their lengths, and how many are that long."""
+        self._short: dict[int, int] = {}
+        """The same for texts of fewer characters."""
 
     def add(self, text: str, entry: Entry) -> None:
         """Find ``entry`` by values with ``text`` at that end."""
         self.table.add(text, entry)
         size = len(text)
-        if size not in self._counts:
-            insort(self._lengths, size)
-        self._counts[size] = self._counts.get(size, 0) + 1
+        lengths = self._short if size < _HEAD else self._lengths.setdefault(self.piece(text, _HEAD), {})
+        lengths[size] = lengths.get(size, 0) + 1
 
     def remove(self, text: str, entry: Entry) -> None:
         """Undo `add`."""
         self.table.remove(text, entry)
-        size = len(text)
-        self._counts[size] -= 1
-        if not self._counts[size]:
-            del self._counts[size]
-            self._lengths.remove(size)
+        size, head = len(text), self.piece(text, _HEAD)
+        lengths = self._short if size < _HEAD else self._lengths[head]
+        lengths[size] -= 1
+        if not lengths[size]:
+            del lengths[size]
+            if not lengths and size >= _HEAD:
+                del self._lengths[head]
 
     def find(self, values: set[str], found: set[Entry]) -> None:
         """Collect the entries of several values."""
-        longest = max(map(len, values))
-        for size in self._lengths:
-            if size > longest:
-                break
-            # A value that is shorter than ``size`` stays whole: then it is found as what it begins with, too.
-            self.table.find({self.piece(value, size) for value in values}, found)
+        piece = self.piece
+        # A value that is shorter than ``size`` stays whole: then it is found as what it begins with, too.
+        for size in self._short:
+            self.table.find({piece(value, size) for value in values}, found)
+        heads = self._lengths.keys() & {piece(value, _HEAD) for value in values}
+        if heads:
+            self.table.find(
+                {
+                    piece(value, size)
+                    for value in values
+                    if (head := piece(value, _HEAD)) in heads
+                    for size in self._lengths[head]
+                },
+                found,
+            )
 
     @staticmethod
     def piece(value: str, size: int) -> str:
@@ -270,93 +285,3 @@ class Ends(Beginnings):
     def piece(value: str, size: int) -> str:
         """Return the part of a value that is compared with texts of that length."""
         return value[-size:]
-
-
-class _Stride:
-    """Texts of some lengths, found by pieces of ``width`` characters, cut side by side from the value.
-
-    A text of at least ``2 * width - 1`` characters holds one whole piece, wherever it lies; so it is kept
-    under its pieces at the first ``width`` places. Where a piece is met, the text stands at a known place.
-    """
-
-    __slots__ = ("cut", "pieces", "width")
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.cut = re.compile(f"(?s).{{{width}}}").findall
-        self.pieces: dict[str, dict[tuple[int, int], int]] = {}
-        """For each piece: how many texts have it at that place and are that long."""
-
-    def add(self, text: str) -> None:
-        for place in range(self.width):
-            rows = self.pieces.setdefault(text[place : place + self.width], {})
-            rows[place, len(text)] = rows.get((place, len(text)), 0) + 1
-
-    def remove(self, text: str) -> None:
-        for place in range(self.width):
-            piece = text[place : place + self.width]
-            rows = self.pieces[piece]
-            rows[place, len(text)] -= 1
-            if not rows[place, len(text)]:
-                del rows[place, len(text)]
-                if not rows:
-                    del self.pieces[piece]
-
-    def texts(self, value: str) -> set[str]:
-        """Return pieces of the value that may be one of the texts: as long, with the right piece in them."""
-        cut, width = self.cut(value), self.width
-        hits = self.pieces.keys() & set(cut)
-        found = set()
-        for number, piece in enumerate(cut) if hits else ():
-            if piece in hits:
-                at = number * width
-                for place, size in self.pieces[piece]:
-                    if place <= at:
-                        found.add(value[at - place : at - place + size])
-        return found
-
-
-_WIDTHS: Final = (8, 4, 2, 1)
-SEPARATOR: Final = "\0"
-"""Stands between values that are searched as one: no XML text and so no query holds it."""
-
-
-class Parts:
-    """Entries by a text that occurs in the value."""
-
-    __slots__ = ("_strides", "table")
-
-    def __init__(self) -> None:
-        self.table: Table[str] = Table()
-        self._strides: dict[int, _Stride] = {}
-
-    def add(self, text: str, entry: Entry) -> None:
-        """Find ``entry`` by values that contain ``text``."""
-        known = text in self.table.rows
-        self.table.add(text, entry)
-        if not known:
-            width = self._width(text)
-            if width not in self._strides:
-                self._strides[width] = _Stride(width)
-            self._strides[width].add(text)
-
-    def remove(self, text: str, entry: Entry) -> None:
-        """Undo `add`."""
-        self.table.remove(text, entry)
-        if text not in self.table.rows:
-            width = self._width(text)
-            self._strides[width].remove(text)
-            if not self._strides[width].pieces:
-                del self._strides[width]
-
-    @staticmethod
-    def _width(text: str) -> int:
-        return next(width for width in _WIDTHS if len(text) >= 2 * width - 1)
-
-    def find(self, values: set[str], found: set[Entry]) -> None:
-        """Collect the entries of several values."""
-        value = SEPARATOR.join(values)
-        for stride in self._strides.values():
-            texts = stride.texts(value)
-            if texts:
-                self.table.find(texts, found)

@@ -10,15 +10,15 @@ asked for the nodes of the whole path instead: by one compiled XPath for each na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain, compress
-from operator import attrgetter, not_
+from collections.abc import Callable, Iterable, Iterator, Set
+from itertools import chain, islice
+from operator import attrgetter
 from typing import Final, cast
 
 from lxml import etree
 
 from clacks.filters.access import AbsolutePath
-from clacks.filters.postings import Slot
+from clacks.filters.postings import Asked, Slot
 from clacks.filters.view import Node, View, axis_nodes
 from clacks.xquery.conditions import ANY, NameTest
 
@@ -31,13 +31,15 @@ _NAMES: Final = 16  # so many names are asked for one by one
 
 
 _leaf_text: Final = attrgetter("text")
+_tag: Final = attrgetter("tag")
+_CHILDREN: Final = ("child", NameTest(ANY, ANY))
 _DIRECT: Final = frozenset(("child", "descendant"))
 
 
 class _Branch:
     """One place in the tree of paths: what is asked there, and the steps that lead on."""
 
-    __slots__ = ("_find", "below", "children", "direct", "others", "path", "slot")
+    __slots__ = ("_find", "_find_children", "below", "children", "direct", "others", "path", "slot")
 
     def __init__(self, path: AbsolutePath) -> None:
         self.path = path
@@ -49,6 +51,7 @@ class _Branch:
         """Descendants by exact name."""
         self.others: dict[tuple[str, NameTest | str], _Branch] = {}
         self._find: etree.XPath | None = None
+        self._find_children: etree.XPath | None = None
 
     def table(self, axis: str, test: NameTest | str) -> tuple[dict[object, _Branch], object]:
         """Return the table of steps in which this one is, and its key there."""
@@ -68,24 +71,31 @@ class _Branch:
         return branch
 
     @property
+    def leads_on(self) -> bool:
+        """Whether something is asked further on."""
+        return bool(self.children or self.below or self.others)
+
+    @property
     def plain(self) -> bool:
-        """Whether nothing is asked but which texts are equal to a value, and nothing further on."""
-        return (
-            self.slot is not None
-            and self.slot.only_equal
-            and not (self.children or self.below or self.others)
-        )
+        """Whether nothing is asked but which texts are equal to a value or occur in it, nor further on."""
+        return self.slot is not None and self.slot.plain and not self.leads_on
 
     @property
     def empty(self) -> bool:
         """Whether nothing is asked here or further on."""
-        return not (self.slot or self.children or self.below or self.others)
+        return self.slot is None and not self.leads_on
 
     def find(self, root: etree._Element) -> list[Node]:
         """Return the nodes of the whole path, which must be direct, by libxml2."""
         if self._find is None:
             self._find = _compile(self.path)
         return cast("list[Node]", self._find(root))
+
+    def find_children(self, root: etree._Element) -> list[etree._Element]:
+        """Return the children of all nodes of the path, which must be direct, by libxml2."""
+        if self._find_children is None:
+            self._find_children = _compile((*self.path, _CHILDREN))
+        return cast("list[etree._Element]", self._find_children(root))
 
 
 def _compile(path: AbsolutePath) -> etree.XPath:
@@ -117,8 +127,7 @@ class PathTrie:
 
     def __init__(self) -> None:
         self._top = _Branch(())
-        self._texts: dict[str, int] = {}
-        """All texts that equalities ask for, whatever their path."""
+        self._asked = Asked()
 
     def slot(self, path: AbsolutePath) -> Slot:
         """Return the slot of a path, made if it is not there."""
@@ -126,7 +135,7 @@ class PathTrie:
         for axis, test in path:
             branch = branch.step(axis, test)
         if branch.slot is None:
-            branch.slot = Slot(self._texts)
+            branch.slot = Slot(self._asked)
         return branch.slot
 
     def common(self, path: AbsolutePath) -> AbsolutePath:
@@ -169,34 +178,34 @@ class PathTrie:
         if branch is not None:
             work.append((branch, [root]))
         if top.below:
-            _descend(top, [view], root, work, self._texts)
+            _descend(top, [view], view, work, self._asked)
         if top.others:
-            _others(top, [view], work)
+            _others(top, [view], view, work)
         while work:
             branch, nodes = work.pop()
             if branch.slot is not None:
                 yield branch.slot, nodes
             if branch.children:
-                _children(branch, nodes, root, work, self._texts)
+                _children(branch, nodes, view, work, self._asked)
             if branch.below:
-                _descend(branch, nodes, root, work, self._texts)
+                _descend(branch, nodes, view, work, self._asked)
             if branch.others:
-                _others(branch, nodes, work)
+                _others(branch, nodes, view, work)
 
 
-def _children(
-    place: _Branch, nodes: list[Node], root: etree._Element, work: _Work, wanted: dict[str, int]
-) -> None:
+def _children(place: _Branch, nodes: list[Node], view: View, work: _Work, asked: Asked) -> None:
     children = place.children
     if not isinstance(nodes[0], etree._Element):
         return  # a path that goes on from an attribute or text finds nothing
-    if place.direct and len(nodes) > _MANY and len(children) <= _NAMES:
-        inside = chain.from_iterable(cast("list[etree._Element]", nodes))
-        _find(_worth_finding(children, inside, wanted), root, work)
+    parents = cast("list[etree._Element]", nodes)
+    if place.direct and len(parents) > _MANY and len(children) <= _NAMES:
+        branches = _with_parts(children, view)
+        if branches:
+            branches = _with_texts(branches, lambda: place.find_children(view.root), view, asked)
+        _find(branches, view.root, work)
         return
-    if len(nodes) == 1 and len(children) <= _LISTS:
-        (parent,) = nodes
-        assert isinstance(parent, etree._Element)
+    if len(parents) == 1 and len(children) <= _LISTS:
+        (parent,) = parents
         for tag, branch in children.items():
             hits: list[Node] = list(parent.iterchildren(tag))
             if hits:
@@ -204,7 +213,7 @@ def _children(
         return
     found: dict[str, list[Node]] = {}
     few = tuple(children) if len(children) <= _FEW else ()
-    for node in cast("list[etree._Element]", nodes):
+    for node in parents:
         for child in node.iterchildren(*few):
             tag = child.tag
             if tag in found:
@@ -215,78 +224,103 @@ def _children(
         work.append((children[tag], elements))
 
 
-def _descend(
-    place: _Branch, nodes: list[Node], root: etree._Element, work: _Work, wanted: dict[str, int]
-) -> None:
+def _descend(place: _Branch, nodes: list[Node], view: View, work: _Work, asked: Asked) -> None:
     below = place.below
     first = nodes[0]
     if not isinstance(first, etree._Element | View):
         return
     ask = place.direct and len(below) <= _NAMES
-    found = None if ask and len(nodes) > _MANY else _few_below(below, nodes, 4 * _MANY if ask else -1)
+    found = None if ask and len(nodes) > _MANY else _few_below(below, nodes, 4 * _MANY if ask else None)
     if found is not None:
         for tag, elements in found.items():
             work.append((below[tag], list(elements)))
         return
-    several = len(nodes) == 1 and len(below) > _LISTS
-    inside = (first.root if isinstance(first, View) else first).iter("*") if several else None
-    _find(_worth_finding(below, inside, wanted) if inside else below.values(), root, work)
+    branches = _with_parts(below, view)
+    if branches and len(nodes) == 1:
+        top = first.root if isinstance(first, View) else first
+        branches = _with_texts(branches, top.iter, view, asked)
+    _find(branches, view.root, work)
 
 
-def _find(branches: Iterable[_Branch], root: etree._Element, work: _Work) -> None:
-    for branch in branches:
+def _find(branches: dict[str, _Branch], root: etree._Element, work: _Work) -> None:
+    for branch in branches.values():
         hits = branch.find(root)
         if hits:
             work.append((branch, hits))
 
 
-def _worth_finding(
-    table: dict[str, _Branch], elements: Iterable[etree._Element], wanted: dict[str, int]
-) -> Iterable[_Branch]:
-    """Leave out the branches that only ask for texts of which no leaf among ``elements`` has one.
+def _with_parts(table: dict[str, _Branch], view: View) -> dict[str, _Branch]:
+    """Leave out the branches that only ask for parts of texts of which the event has none."""
+    return {tag: branch for tag, branch in table.items() if not _only_parts(branch, view)}
 
-    All texts are compared with all that are asked for (``wanted``) at once, whatever their names: libxml2
-    hands out an element's text sooner than its name.
-    """
-    plain = sum(branch.plain for branch in table.values())
-    if plain < _LISTS:
-        return table.values()
-    # No loop of Python goes over the elements.
-    everything = list(elements)
-    sizes = list(map(len, everything))
-    inner = {element.tag for element in compress(everything, sizes)} if any(sizes) else set()
-    texts: set[str | None] = set(
-        map(_leaf_text, compress(everything, map(not_, sizes)) if inner else everything)
+
+def _only_parts(branch: _Branch, view: View) -> bool:
+    slot = branch.slot
+    return (
+        slot is not None
+        and slot.plain
+        and not slot.asks_equal
+        and not slot.meets_parts(view)
+        and not branch.leads_on
     )
+
+
+def _with_texts(
+    table: dict[str, _Branch], inside: Callable[[], Iterable[etree._Element]], view: View, asked: Asked
+) -> dict[str, _Branch]:
+    """Leave out the branches that only ask for texts of which no leaf among the elements ``inside`` has one.
+
+    All texts are compared with all that are asked for at once, whatever their names: libxml2 hands out an
+    element's text sooner than its name.
+    """
+    if len(table) < _LISTS:
+        return table
+    plain = {tag: branch.slot for tag, branch in table.items() if branch.plain}
+    if len(plain) < _LISTS:
+        return table
+    # No loop of Python goes over the elements.
+    elements = list(inside())
+    texts: set[str | None] = set(map(_leaf_text, elements))
     if None in texts:
         texts.add("")
-    asked = wanted.keys() & texts
-    return [
-        branch
-        for tag, branch in table.items()
-        if not branch.plain or tag in inner or (branch.slot is not None and branch.slot.meets(asked))
+    met: Set[str] = asked.equal.keys() & texts
+    inner = set(map(_tag, filter(len, elements)))
+    gone = [
+        tag
+        for tag, slot in plain.items()
+        if tag not in inner and slot is not None and not (slot.meets(met) or slot.meets_parts(view))
     ]
+    return {tag: branch for tag, branch in table.items() if tag not in gone} if gone else table
 
 
-def _few_below(below: dict[str, _Branch], nodes: list[Node], left: int) -> dict[str, dict[Node, None]] | None:
-    """Return the descendants by name; None if there are ``left`` or more: libxml2 had better be asked."""
+def _few_below(
+    below: dict[str, _Branch], nodes: list[Node], most: int | None
+) -> dict[str, dict[Node, None]] | None:
+    """Return the descendants by name; None if there are more than ``most``: libxml2 had better be asked."""
     found: dict[str, dict[Node, None]] = {}
     tags = tuple(below) if len(below) <= _FEW else ("*",)
-    for node in cast("list[etree._Element | View]", nodes):
-        for element in node.root.iter(*tags) if isinstance(node, View) else node.iterdescendants(*tags):
-            tag = element.tag
-            if tag in found:
-                found[tag][element] = None  # once, though two of the nodes may have it below them
-            elif tag in below:
-                found[tag] = {element: None}
-            left -= 1
-            if not left:
-                return None
+    inside = chain.from_iterable(
+        node.root.iter(*tags) if isinstance(node, View) else node.iterdescendants(*tags)
+        for node in cast("list[etree._Element | View]", nodes)
+    )
+    elements: Iterable[etree._Element] = inside
+    if most is not None:
+        elements = list(islice(inside, most + 1))
+        if len(elements) > most:
+            return None
+    for element in elements:
+        tag = element.tag
+        if tag in found:
+            found[tag][element] = None  # once, though two of the nodes may have it below them
+        elif tag in below:
+            found[tag] = {element: None}
     return found
 
 
-def _others(branch: _Branch, nodes: list[Node], work: _Work) -> None:
-    for (axis, test), target in branch.others.items():
+def _others(place: _Branch, nodes: list[Node], view: View, work: _Work) -> None:
+    for (axis, test), target in place.others.items():
+        if axis != "attribute" and _only_parts(target, view):
+            continue
         if len(nodes) == 1:
             hits = _from_one(nodes[0], axis, test)
         else:

@@ -7,7 +7,8 @@ node. Nodes of paths that begin at the document node are found once for all filt
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, not_
 from typing import Final, NamedTuple
 
 from lxml import etree
@@ -18,7 +19,7 @@ from clacks.xquery.atoms import Calculator
 from clacks.xquery.budget import BROKER_BUDGET
 from clacks.xquery.conditions import ANY, Head, NameTest
 
-__all__ = ["Attribute", "Node", "TextNode", "View", "axis_nodes", "node_texts", "node_value"]
+__all__ = ["Attribute", "Node", "TextNode", "View", "axis_nodes", "levels_apart", "node_texts", "node_value"]
 
 
 FILTER_STEPS = DEFAULT_LIMITS.filter_steps
@@ -43,15 +44,25 @@ class TextNode(NamedTuple):
 class View:
     """One event during one match: the tree, the properties of its message, and a memory of paths."""
 
-    __slots__ = ("_calculator", "_used", "found", "properties", "root", "steps")
+    __slots__ = ("_calculator", "_text", "_used", "found", "parts", "properties", "root", "steps")
 
     def __init__(self, root: etree._Element, properties: Mapping[str, object] | None = None) -> None:
         self.root = root
         self.properties: Mapping[str, object] = properties if properties is not None else {}
         self.found: dict[Head, list[Node]] = {}
+        self.parts: set[str] | None = None
+        """The parts of texts that filters ask for and the document holds, once they are known."""
         self.steps = FILTER_STEPS
+        self._text: str | None = None
         self._calculator: Calculator | None = None
         self._used = False
+
+    @property
+    def text(self) -> str:
+        """The string value of the document."""
+        if self._text is None:
+            self._text = element_text(self.root)
+        return self._text
 
     def begin(self) -> None:
         """Begin with another filter: it has its own steps and its own budget."""
@@ -111,13 +122,29 @@ def node_texts(nodes: Sequence[Node]) -> set[str]:
     if not isinstance(first, etree._Element):
         return {node_value(node) for node in nodes}
     elements: Sequence[etree._Element] = nodes  # type: ignore[assignment]  # one path finds one sort of node
-    if any(map(len, elements)):
-        return {element_text(element) for element in elements}
-    texts = set(map(_leaf_text, elements))
+    sizes = list(map(len, elements))
+    inner = any(sizes)
+    texts = set(map(_leaf_text, compress(elements, map(not_, sizes)) if inner else elements))
     if None in texts:
         texts.remove(None)
         texts.add("")
+    if inner:
+        texts.update(map(element_text, compress(elements, sizes)))
     return texts
+
+
+def levels_apart(nodes: Sequence[Node]) -> int:
+    """Return up to how many levels above different nodes their ancestors are different, too."""
+    level = 0
+    above: list[object] = list(nodes)
+    while True:
+        above = [
+            each.getparent() if isinstance(each, etree._Element) else getattr(each, "parent", None)
+            for each in above
+        ]
+        if None in above or len(set(above)) < len(above):
+            return level
+        level += 1
 
 
 def _text_nodes(element: etree._Element) -> Iterator[TextNode]:

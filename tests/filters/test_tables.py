@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from clacks.filters.access import Access
 from clacks.filters.entry import Entry
-from clacks.filters.tables import Bands, Beginnings, Ends, Parts, Table, Thresholds
+from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
 from tests.costs import cpu_seconds
 
 NUMBERS = st.one_of(
@@ -56,11 +56,10 @@ def test_bands_find_what_lies_around_a_value(
 
 
 @given(st.lists(TEXTS, max_size=20), st.sets(st.text(alphabet="abA ", max_size=60), min_size=1, max_size=4))
-def test_texts_are_found_by_what_they_begin_with_end_with_or_hold(texts: list[str], values: set[str]) -> None:
+def test_texts_are_found_by_what_they_begin_or_end_with(texts: list[str], values: set[str]) -> None:
     for table, test in (
         (Beginnings(), str.startswith),
         (Ends(), str.endswith),
-        (Parts(), str.__contains__),
     ):
         all_entries = entries(len(texts))
         for text, entry in zip(texts, all_entries):
@@ -123,14 +122,7 @@ def filled_bands(all_entries: list[Entry]) -> Callable[[Entry], None]:
     return lambda entry: table.remove(1.0, 2.0, entry)
 
 
-def filled_parts(all_entries: list[Entry]) -> Callable[[Entry], None]:
-    table = Parts()
-    for entry in all_entries:
-        table.add("the same", entry)
-    return lambda entry: table.remove("the same", entry)
-
-
-@pytest.mark.parametrize("fill", [filled_table, filled_thresholds, filled_bands, filled_parts])
+@pytest.mark.parametrize("fill", [filled_table, filled_thresholds, filled_bands])
 def test_an_entry_leaves_among_many_equals_without_a_walk_over_them(
     fill: Callable[[list[Entry]], Callable[[Entry], None]],
 ) -> None:
