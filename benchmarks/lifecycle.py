@@ -61,6 +61,8 @@ class Member:
     nodes: NodeTable | None = None
     clients: ClientTable | None = None
     sent: Counter[str] = field(default_factory=Counter)
+    arrives: float = 0.0
+    """When the last of its messages arrives."""
     heard: float = 0.0
     """When it published anything last, pings and statuses included."""
 
@@ -195,7 +197,9 @@ class Simulation:
             self.stir("Node" if kind.startswith("Node") else "Client")
         if kind == "ClientPoll":
             self.polls.append(self.now)
-        self.at(self.now + self.random.uniform(0.001, 0.020), lambda: self.deliver(sender, kind, wanted))
+        # What one member sends arrives in its order: it goes over one connection.
+        sender.arrives = max(sender.arrives, self.now + self.random.uniform(0.001, 0.020))
+        self.at(sender.arrives, lambda: self.deliver(sender, kind, wanted))
 
     def stir(self, kind: str) -> None:
         """Note that something may change the tables of nodes, or of clients."""
@@ -226,8 +230,8 @@ class Simulation:
                         sender.id, sender.id, sender.id, "clients", self.devices, CLIENT_METHODS, now
                     )
                 case "ClientPing":
-                    clients.heard(sender.id, sender.id, now)
-                    unknown_client |= clients.strangers > 0
+                    client = clients.heard(sender.id, sender.id, now)
+                    unknown_client |= client is not None and not client.known
                 case "ClientLeave":
                     clients.left(sender.id, sender.id)
         if kind == "NodeAnnounce":
@@ -256,14 +260,17 @@ class Simulation:
         elif kind == "ClientPoll":
             expected = len(wanted) if wanted else self.expected(sender)
             named = frozenset(wanted or ())
+            covered = {
+                sampled.id: not named or named.issuperset(self.view_clients(sampled).wanted(MOST_WANTED))
+                for sampled in self.sampled
+            }
             for node in self.nodes:
                 if node is not sender and self.reaches(sender, node):
-                    ours = not named or named.issuperset(self.view_clients(node).wanted(MOST_WANTED))
-                    node.life.heard_poll(now, expected, ours=ours)  # type: ignore[union-attr]
-            for client in self.clients:
-                if self.reaches(sender, client) and (not named or client.id in named):
-                    client.life.polled(now, expected)  # type: ignore[union-attr]
-                    self.schedule(client)
+                    node.life.heard_poll(now, expected, ours=covered[self.view(node).id])  # type: ignore[union-attr]
+            for member in self.clients:
+                if self.reaches(sender, member) and (not named or member.id in named):
+                    member.life.polled(now, expected)  # type: ignore[union-attr]
+                    self.schedule(member)
 
     def expected(self, node: Member) -> int:
         assert isinstance(node.life, Lifecycle)

@@ -19,7 +19,7 @@ import psutil
 from lxml import etree
 
 from clacks.agent import notices
-from clacks.agent.clients import ClientTable
+from clacks.agent.clients import Client, ClientTable
 from clacks.agent.lifecycle import Act, Lifecycle, State
 from clacks.agent.nodes import NodeTable, TableFull
 from clacks.amqp.profiles import UserTrust
@@ -398,14 +398,12 @@ class Presence:
         if len(methods) > self._limits.methods:
             self._drops.count(now, "too many methods", received.user or "", f"{id_} has {len(methods)}")
             return
-        self.clients.signed(id_, instance, methods, now)
-        self._look_for_strangers(now)
+        self._look_at(self.clients.signed(id_, instance, methods, now), now)
 
     def _client_pinged(
         self, id_: str, instance: str, body: etree._Element, received: Received, now: float
     ) -> None:
-        self.clients.heard(id_, instance, now)
-        self._look_for_strangers(now)
+        self._look_at(self.clients.heard(id_, instance, now), now)
 
     def _client_left(
         self, id_: str, instance: str, body: etree._Element, received: Received, now: float
@@ -416,11 +414,13 @@ class Presence:
     def _user_session(
         self, id_: str, instance: str, body: etree._Element, received: Received, now: float
     ) -> None:
-        self.clients.session(id_, instance, notices.sessions(body), now)
-        self._look_for_strangers(now)
+        self._look_at(self.clients.session(id_, instance, notices.sessions(body), now), now)
 
-    def _look_for_strangers(self, now: float) -> None:
-        if self.clients.strangers and (self._learning is None or self._learning.done()):
+    def _look_at(self, client: Client | None, now: float) -> None:
+        """Have a client announce itself that lives and never did; one that is silent again is not sought."""
+        if client is None or client.known:
+            return
+        if self._learning is None or self._learning.done():
             self.life.miss_client(now, len(self.nodes))
 
     # -- showing; from any thread
