@@ -50,15 +50,25 @@ class Program:
             OSError: It cannot be started.
             ValueError: One of its words holds U+0000.
         """
-        self._process = await asyncio.create_subprocess_exec(
-            *self._words,
-            cwd=self._directory,
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._words,
+                cwd=self._directory,
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+            )
         )
+        try:
+            self._process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # It may run by now, and others that it started: asyncio would end it alone.
+            with contextlib.suppress(OSError, ValueError):
+                self._process = await starting
+                await self.close()
+            raise
 
     async def lines(self) -> AsyncIterator[str]:
         """Yield what it says on its outputs, line by line with their ends, until it closes them."""
