@@ -252,7 +252,9 @@ class Doorkeeper:
             exchange.key_id = int(number) if number.isascii() and number.isdigit() else 0
             return known.api_key_keys(user, exchange.key_id)
 
-        side = ScramServerSide(keys, hashed=shown.mechanism, binding=shown.binding or None)
+        # Here one mechanism has both: a client that binds begins with p= (RFC 5802, 7).
+        bound = shown.message.startswith("p=")
+        side = ScramServerSide(keys, hashed=shown.mechanism, binding=shown.binding or None, bound=bound)
         answer = side.first(shown.message.encode()).decode()
         if wait := self._wait(address, exchange.user):
             return wait

@@ -30,7 +30,7 @@ from clacks.common.limits import Limits
 from clacks.common.metrics import Metrics
 from clacks.dialects.exchange import Request, Response
 from clacks.dialects.session import Hello
-from clacks.net.tls import server_binding
+from clacks.net.tls import channel_of
 from clacks.net.web_frames import chunk, plain, text_frame
 from clacks.net.web_link import Link, Outbox
 
@@ -449,7 +449,7 @@ def _hello(listener: WebListener, raw: web.BaseRequest) -> Hello:
         address=address,
         secure=tls or address == "unix" or is_loopback(address),
         tls=tls,
-        binding=(server_binding(raw.transport) if raw.transport is not None else None) or b"",
+        binding=(channel_of(raw.transport).binding if tls and raw.transport is not None else None) or b"",
     )
 
 

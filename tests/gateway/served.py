@@ -73,7 +73,12 @@ class Client:
     async def ask(self, method: str, params: Any = None, **named: Any) -> Any:
         """Call a method; what comes before the answer is kept in ``heard``."""
         self.number += 1
-        body = {"jsonrpc": "2.0", "id": self.number, "method": method, "params": params or named}
+        body = {
+            "jsonrpc": "2.0",
+            "id": self.number,
+            "method": method,
+            "params": named if params is None else params,
+        }
         await self.send(body)
         while True:
             answer = await self.hear()
@@ -151,13 +156,14 @@ async def gateway(
     listeners: Iterable[WebListener] = (),
     routes: Routes | None = None,
     options: Mapping[str, Any] | None = None,
+    known: Credentials | None = None,
 ) -> AsyncIterator[Served]:
     """Run everything on loopback; with ``recording`` topic messages and events are in a log."""
     rights = [parse_rights(RIGHTS)]
     users: dict[str, Any] = {}
     for name in ("admin", "ann", "bob"):
         users.update(make_credentials(name, "secret").users)
-    credentials = Credentials(users)
+    credentials = Credentials(users) if known is None else known
     own = rights[0].with_user("clacks:gateway", ("gateway",))
     broker = Broker(REGISTRY, own, limits)
     async with contextlib.AsyncExitStack() as stack:
