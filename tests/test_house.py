@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import functools
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 from lxml import etree
 
-ROOT = Path(__file__).parent.parent
+from tests.rules import ROOT, holds_for_each, nodes, tree
+
 LIBRARY = sorted((ROOT / "clacks").rglob("*.py"))
 SCHEMAS = sorted((ROOT / "clacks" / "common" / "data" / "events").glob("*.xsd"))
 XSD = "{http://www.w3.org/2001/XMLSchema}"
@@ -27,11 +26,6 @@ BROAD_EXCEPTS = {
     "clacks/common/components/consumer.py": "around a callback, somebody else's code: the consumer lives on",
     "clacks/cli/main.py": "the last line of defence: a traceback is not what a user should see",
 }
-
-
-@functools.cache
-def tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text("utf-8"), str(file))
 
 
 def name(file: Path) -> str:
@@ -55,7 +49,7 @@ def stated_names(module: ast.Module) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=name)
+@holds_for_each(LIBRARY)
 def test_every_module_states_its_public_names(file: Path) -> None:
     module = tree(file)
     if file.name == "__init__.py" and not module.body:
@@ -71,7 +65,7 @@ def test_every_module_states_its_public_names(file: Path) -> None:
         assert ast.get_docstring(module), f"{name(file)} does not say what it is"
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=name)
+@holds_for_each(LIBRARY)
 def test_every_public_name_exists_and_has_a_docstring(file: Path) -> None:
     if file.name == "__init__.py":
         return  # re-exports have theirs where they are defined
@@ -89,7 +83,7 @@ def test_every_public_name_exists_and_has_a_docstring(file: Path) -> None:
     }
     assigned = {
         target.id
-        for node in ast.walk(module)
+        for node in nodes(file)
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
@@ -114,11 +108,11 @@ def test_every_public_name_exists_and_has_a_docstring(file: Path) -> None:
                     assert ast.get_docstring(method) or overloaded, f"{name(file)}: {public}.{method.name}"
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=name)
+@holds_for_each(LIBRARY)
 def test_the_library_does_not_print_or_configure_logging(file: Path) -> None:
     if name(file).startswith("clacks/cli/"):
         return
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             assert called not in ("print", "logging.basicConfig", "logging.config.dictConfig"), (
@@ -126,11 +120,11 @@ def test_the_library_does_not_print_or_configure_logging(file: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=name)
+@holds_for_each(LIBRARY)
 def test_broad_excepts_stand_in_few_places(file: Path) -> None:
     broad = [
         node.lineno
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.ExceptHandler)
         and ast.unparse(node.body[-1]) != "raise"  # it cleans up and hides nothing
         and (node.type is None or re.search(r"\b(Base)?Exception\b", ast.unparse(node.type)))
@@ -146,11 +140,11 @@ def test_the_list_of_broad_excepts_is_no_longer_than_needed() -> None:
 
 def test_no_finalizer_method_is_used() -> None:
     for file in LIBRARY:
-        for node in ast.walk(tree(file)):
+        for node in nodes(file):
             assert not (isinstance(node, ast.FunctionDef) and node.name == "__del__"), name(file)
 
 
-@pytest.mark.parametrize("file", [*LIBRARY, *sorted((ROOT / "tests").rglob("*.py"))], ids=name)
+@holds_for_each([*LIBRARY, *sorted((ROOT / "tests").rglob("*.py"))])
 def test_every_file_has_modern_annotations(file: Path) -> None:
     module = tree(file)
     if module.body and file.name != "__init__.py":
@@ -159,7 +153,7 @@ def test_every_file_has_modern_annotations(file: Path) -> None:
         ), f"{name(file)}: from __future__ import annotations"
 
 
-@pytest.mark.parametrize("file", SCHEMAS, ids=name)
+@holds_for_each(SCHEMAS)
 def test_every_schema_is_named_for_its_element_and_documented(file: Path) -> None:
     schema = etree.parse(file, etree.XMLParser(resolve_entities=False, no_network=True)).getroot()
     elements = schema.findall(f"{XSD}element")
@@ -207,7 +201,7 @@ def test_what_the_library_imports_is_a_dependency() -> None:
         "yaml": "PyYAML",
     }
     for file in LIBRARY:
-        for node in ast.walk(tree(file)):
+        for node in nodes(file):
             found = (
                 [alias.name for alias in node.names]
                 if isinstance(node, ast.Import)

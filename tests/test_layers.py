@@ -6,9 +6,8 @@ import ast
 import functools
 from pathlib import Path
 
-import pytest
+from tests.rules import ROOT, holds_for_each, nodes
 
-ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "clacks").rglob("*.py"))
 
 # From the ground up. What stands on one line are siblings: they do not know each other.
@@ -79,16 +78,15 @@ def module_name(file: Path) -> str:
 def imports(file: Path) -> list[tuple[int, str]]:
     """Return line and full name of all imports, those inside functions included; not those for types only."""
     found: list[tuple[int, str]] = []
-    tree = ast.parse(file.read_text("utf-8"), str(file))
     only_types = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes(file)
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         for child in node.body
         for inner in ast.walk(child)
     }
     package = module_name(file) if file.name == "__init__.py" else module_name(file).rpartition(".")[0]
-    for node in ast.walk(tree):
+    for node in nodes(file):
         if id(node) in only_types:
             continue
         if isinstance(node, ast.Import):
@@ -131,7 +129,7 @@ def test_there_is_something_to_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_name)
+@holds_for_each(FILES)
 def test_imports_point_down(file: Path) -> None:
     importer = module_name(file)
     if importer == "clacks":
@@ -149,7 +147,7 @@ def test_imports_point_down(file: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_name)
+@holds_for_each(FILES)
 def test_each_package_has_one_door(file: Path) -> None:
     importer = module_name(file)
     wrong = [
@@ -161,7 +159,7 @@ def test_each_package_has_one_door(file: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("file", FILES, ids=module_name)
+@holds_for_each(FILES)
 def test_common_does_not_use_the_network(file: Path) -> None:
     if not module_name(file).startswith(("clacks.common", "clacks.xquery", "clacks.filters", "clacks.amqp")):
         return
