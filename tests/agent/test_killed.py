@@ -16,6 +16,17 @@ WORKERS = 8
 """Calls that one agent carries out at the same time, unless it is told otherwise."""
 
 
+async def _goodbye(running: Fleet, name: str) -> None:
+    """End an agent as systemd does; it must say so, and stop."""
+    async with Bus(running.url()) as bus:
+        heard = await bus.subscribe(kinds=["NodeLeave"])
+        await asyncio.to_thread(running.stop, name, kill=False)
+        async with asyncio.timeout(20.0):
+            async for event in heard:
+                if event.to_dict()["Id"] == name:
+                    return
+
+
 async def _work(running: Fleet, rounds: int) -> tuple[set[str], set[str]]:
     answered: set[str] = set()
     unknown: set[str] = set()
@@ -24,7 +35,7 @@ async def _work(running: Fleet, rounds: int) -> tuple[set[str], set[str]]:
 
         async def call(name: str) -> None:
             try:
-                await bus.call("work", name, 0.1, timeout=4.0)
+                await bus.call("work", name, 0.1, timeout=6.0)
                 answered.add(name)
             except OutcomeUnknown:
                 unknown.add(name)
@@ -50,6 +61,7 @@ def _kill(running: Fleet, rounds: int) -> None:
     for name in ("agent-1", "agent-2"):
         running.ready(name)
     answered, unknown = asyncio.run(_work(running, rounds))
+    asyncio.run(_goodbye(running, "agent-2"))
     begun, done = running.worked()
     assert len(begun) == len(set(begun)), "nothing is begun twice"
     assert len(answered) + len(unknown) == 40 * rounds, "every caller hears of its call"

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from clacks.common.event import Event
-from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
+from clacks.common.presence import (
+    CLIENT_SILENCE,
+    CLIENTS_PROPERTY,
+    INSTANCE_PROPERTY,
+    NODE_SILENCE,
+    WANTED_PROPERTY,
+)
 from tests.agent.towns import town
 from tests.bus.house import REGISTRY, scenario, until
 
@@ -261,6 +267,25 @@ async def test_an_agent_that_meets_another_which_was_there_before_learns_its_cli
         found = one.nodes.get("two")
         assert found is not None
         assert found.methods is not None
+
+
+@scenario
+async def test_who_falls_silent_is_dropped_with_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with town() as here:
+        one, bus = await here.agent("one"), await here.bus()
+        await bus.publish(event("NodeAnnounce", Id="ghost"))
+        await bus.publish(announce("mine-1"))
+        await until(lambda: "ghost" in one.nodes and "mine-1" in one.clients)
+        ghost, client = one.nodes.get("ghost"), one.clients.get("mine-1")
+        assert ghost is not None
+        assert client is not None
+        with caplog.at_level(logging.INFO, logger="clacks.agent.presence"):
+            ghost.heard -= NODE_SILENCE
+            client.heard -= CLIENT_SILENCE
+            await until(lambda: "ghost" not in one.nodes and "mine-1" not in one.clients)
+        assert "node is silent, dropped node=ghost" in caplog.text
+        assert "clients are silent, dropped n=1 clients=mine-1" in caplog.text
+        assert "one" in one.nodes
 
 
 @scenario
