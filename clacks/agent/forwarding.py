@@ -192,9 +192,10 @@ class Forwarder:
         failed: dict[str, CommandError],
         answered: bool,
     ) -> Any:
-        for node in others:
+        for place, node in enumerate(others):
             try:
-                result = await self._ask(node, request, caller)
+                # One that hangs must leave time for those who come after it.
+                result = await self._ask(node, request, caller, share=1 / (len(others) - place))
             except CommandError as error:
                 failed[node.id] = error
                 continue
@@ -258,14 +259,15 @@ class Forwarder:
 
     # -- one node
 
-    async def _ask(self, node: Node, request: Request, caller: str) -> Any:
-        """Have one node carry out a call.
+    async def _ask(self, node: Node, request: Request, caller: str, *, share: float = 1.0) -> Any:
+        """Have one node carry out a call, in this share of the time that is left.
 
         Raises:
             CommandTimeout: It did not take it in time.
             CommandError: Everything else.
         """
         left = FORWARD_TIME if request.deadline is None else request.deadline - self._loop().time()
+        left *= share
         if left <= 0:
             raise CommandTimeout(
                 TIMED_OUT, f"the caller does not wait any more: node {node.id} was not asked"

@@ -147,6 +147,29 @@ async def test_firstresult_asks_one_after_the_other_until_one_has_a_result() -> 
         assert error.value.code == INVALID_PARAMS
 
 
+@scenario
+async def test_firstresult_leaves_time_for_others_when_one_hangs() -> None:
+    async with town() as here:
+        agents = [
+            await here.agent("one"),
+            await here.agent("two", {"hang": 2.5}),
+            await here.agent("three", {"bread": 1}),
+        ]
+        await met(*agents)
+        for name, load in (("two", 0.1), ("three", 9.0)):  # the one that hangs is asked first
+            node = agents[0].nodes.get(name)
+            assert node is not None
+            node.load, node.workers = load, 8
+        asked = asyncio.to_thread(
+            agents[0]._services[1]._handlers,  # type: ignore[arg-type]
+            _request("shopping", "bread", deadline=asyncio.get_running_loop().time() + 4.0),
+            "admin",
+            None,
+        )
+        assert await (await asked) == "bread@three"
+        assert here.shops["two"].calls == ["bread"]
+
+
 async def _alone_failing(here: Town) -> None:
     bus = await here.bus()
     with pytest.raises(CommandRefused) as error:

@@ -59,6 +59,8 @@ class Shop:
     def shopping(self, what: str) -> str | None:
         """Tell where there is some of it; null if not here."""
         self.calls.append(what)
+        if "hang" in self.stock:
+            time.sleep(self.stock["hang"])
         if "fail" in self.stock:
             raise CommandError(-32050, "closed")
         return f"{what}@{self.node}" if what in self.stock else None
