@@ -46,6 +46,7 @@ from clacks.dialects.exchange import EventStream, Request, Response, Route, Rout
 from clacks.dialects.session import Dialect, Hello, Knowledge, Refusal, Session
 from clacks.gateway.acting import Hand, House
 from clacks.gateway.connection import Connection, States
+from clacks.gateway.cors import is_preflight, preflight, shared_with
 from clacks.gateway.fanout import Fanout
 from clacks.gateway.guard import Guard
 from clacks.gateway.history import History, Readable
@@ -335,8 +336,10 @@ class Gateway:
         """Answer one request; the web server calls it."""
         begun = time.perf_counter()
         answer = await self._judged(kind, request, uid)
-        if isinstance(answer, Response):
-            answer = replace(answer, headers={**_SECURITY, **answer.headers})
+        if isinstance(answer, Response | Streaming):
+            # A page of another origin may read this if it is one of ours.
+            shared = shared_with(self._options.guard, request.headers) if uid is None else {}
+            answer = replace(answer, headers={**_SECURITY, **answer.headers, **shared})
         # The path alone: tokens and passwords stand in queries.
         _log.debug(
             "request method=%s path=%s address=%s answer=%s seconds=%.4f",
@@ -362,6 +365,8 @@ class Gateway:
         if refused is not None:
             self.metrics.count("web_refused", reason=f"status {refused[0]}")
             return _words(*refused)
+        if is_preflight(request.method, request.headers):
+            return preflight(self._options.guard, request.headers, self._methods(kind, request.path, dialect))
         if request.path == "/healthz":
             return self._health(request.method)
         stream = (
@@ -381,6 +386,14 @@ class Gateway:
         if chosen is not None:
             return self._begun(chosen, hello, stream=not upgrade)
         return await self._routed(kind, replace(request, hello=hello), access)
+
+    def _methods(self, kind: str, path: str, dialect: Dialect | None) -> set[str]:
+        """Return the methods that a path has."""
+        routes = self._routes if kind in ("http", "https") else self._kind_routes.get(kind, {})
+        found = {method for method, _ in _methods(routes, path)}
+        if "GET" in found or path in ("/healthz", "/metrics") or (dialect is not None and dialect.stream):
+            found |= {"GET", "HEAD"}
+        return found
 
     def _dialect(self, kind: str, path: str) -> Dialect | None:
         table = self._options.paths if kind in ("http", "https") else self._options.kinds.get(kind, {})
@@ -450,7 +463,7 @@ class Gateway:
         return Streaming(
             self._runner(stream.session, access),
             stream.content_type,
-            {**_SECURITY, **stream.headers},
+            stream.headers,
             stream.keep_alive,
             stream.ping,
         )
