@@ -18,7 +18,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from elementpath import XPathContext
@@ -201,16 +201,15 @@ def _ranges(
         figures[name].append({"filters": count, "matches": matched, "match_us": spent})
 
 
-def _part(number: int) -> str:
-    """Return a part of a text as people look for it: words and numbers, 4 to 24 characters."""
+ABSENT = ("battery", "fan", "raid", "nfs", "ldap", "login denied", "oom", "quota", "reboot", "temperature")
+"""Words that the large event does not have."""
+
+
+def _part(number: int, words: Sequence[str] = ABSENT) -> str:
+    """Return a part of a text as people look for it: words and numbers, 4 to 30 characters."""
     chance = random.Random(number)
-    first, second = chance.choice(WORDS), chance.choice(WORDS)
-    forms = (
-        f"{first[:3]}{number}",
-        f"{first} {number}",
-        f"{first} {number}: {second}",
-        f"host{number}.example",
-    )
+    first, second = chance.choice(words), chance.choice(words)
+    forms = (f"{first[:3]}{number}", f"{first} {number}", f"{first} {number}: {second}", f"{number} {second}")
     return chance.choice(forms)
 
 
@@ -231,6 +230,10 @@ LARGE: dict[str, tuple[float, Callable[[int, str], str]]] = {
     "equality, all elements anywhere": (1, lambda i, name: f"//f:{name} = 'x{i}'"),
     "numbers": (1, lambda i, name: f"//f:Line > {i + 1000}" if i % 2 else f"//f:Timestamp = {i}"),
     "parts of texts": (1, lambda i, name: f"//f:PuppetLog[contains(f:Message, '{_part(i)}')]"),
+    "parts of texts, some match": (
+        1,
+        lambda i, name: f"//f:PuppetLog[contains(f:Message, '{_part(i, WORDS) if i % 4 else f'host{i}.'}')]",
+    ),
     "parts of texts, all elements": (1, lambda i, name: f"//f:{name}[contains(., '{_part(i)}')]"),
     "all sorts, all elements": (1, _all_sorts),
     "equality, //* among them": (3, lambda i, name: f"//{'*' if i % 10 else 'f:' + name} = 'x{i}'"),
@@ -240,7 +243,7 @@ LARGE: dict[str, tuple[float, Callable[[int, str], str]]] = {
 
 
 def large(count: int = 10_000) -> Figures:
-    """Events of 20 KB: what filters cost over parsing, of which next to none matches."""
+    """Events of 20 KB: what filters cost over parsing, none of which matches unless the name says so."""
     event = large_event()
     root = read_document(event)[0]
     names = sorted({etree.QName(leaf).localname for leaf in root[0].iter("*") if not len(leaf)})
@@ -250,7 +253,8 @@ def large(count: int = 10_000) -> Figures:
     rows: dict[str, Figures] = {}
     for name, (limit, make) in LARGE.items():
         index = indexed([make(number, names[number % len(names)]) for number in range(count)])
-        assert len(index.match(event)) <= 20
+        matches = len(index.match(event))
+        assert (matches > 0) is name.endswith("some match")
         # In turns: what disturbs the one disturbs the other.
         parsing = over = float("inf")
         for _ in range(10):

@@ -24,7 +24,7 @@ _OFTEN: Final = 64
 """What a fact that is only a path costs at least, counted in entries of an equality: it holds so often."""
 
 
-_FEW_PARTS: Final = 8
+_FEW_PARTS: Final = 32
 """So many parts of texts are looked for one by one."""
 
 
@@ -267,11 +267,11 @@ class Slot:
         return {text for text in texts if text in value}
 
     def _wake_numbers(self, values: set[str], found: set[Entry], doubtful: set[Entry]) -> None:
-        read = to_doubles(values)
-        numbers = [number for number in read if number is not None and number == number]  # NaN equals nothing
+        read, known = to_doubles(values)
+        numbers = [number for number in read if number == number]  # NaN equals nothing
         if not numbers:
             return
-        if None in read:
+        if not known:
             found = doubtful
         if self._number is not None:
             self._number.find(set(numbers), found)

@@ -276,7 +276,7 @@ def _with_texts(
     if len(table) < _LISTS:
         return table
     plain = {tag: branch.slot for tag, branch in table.items() if branch.plain}
-    if len(plain) < _LISTS:
+    if sum(slot is not None and slot.asks_equal for slot in plain.values()) < _LISTS:
         return table
     # No loop of Python goes over the elements.
     elements = list(inside())

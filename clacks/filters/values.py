@@ -78,6 +78,7 @@ def from_engine(values: Sequence[Any]) -> list[Any]:
 
 
 _SPECIAL: Final = {"INF": math.inf, "+INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
+_NAMES: Final = frozenset(("INF", "NaN"))
 _SPACE: Final = " \t\r\n"
 _NUMERIC: Final = "0123456789+-.eE" + _SPACE
 _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -107,14 +108,17 @@ def to_double(text: str) -> float | None:
         return None
 
 
-def to_doubles(texts: Collection[str]) -> list[float | None]:
-    """Read several texts as `to_double` does."""
-    if not "".join(texts).strip(_NUMERIC):
-        try:
-            return list(map(float, texts))  # the loop is one in C
-        except ValueError:
-            pass
-    return list(map(to_double, texts))
+def to_doubles(texts: Collection[str]) -> tuple[list[float], bool]:
+    """Read several texts as `to_double` does; return the numbers, and whether all texts are some."""
+    numeric = [text for text in texts if not text.strip(_NUMERIC)]
+    try:
+        numbers = list(map(float, numeric))
+    except ValueError:
+        numbers = [number for text in numeric if (number := to_double(text)) is not None]
+    if len(numeric) < len(texts):
+        named = [text for text in texts if text.strip(_NUMERIC) in _NAMES]
+        numbers += [number for text in named if (number := to_double(text)) is not None]
+    return numbers, len(numbers) == len(texts)
 
 
 def cast_double(value: Atomic) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from clacks.filters.access import Access
 from clacks.filters.entry import Entry
 from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
+from clacks.filters.values import to_double, to_doubles
 from tests.costs import cpu_seconds
 
 NUMBERS = st.one_of(
@@ -144,3 +146,31 @@ def test_a_key_joins_and_leaves_a_query_of_many_without_a_walk_over_them() -> No
         return cpu_seconds(change, tries=3)
 
     assert churn(20_000) < 20 * churn(200) + 0.001
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ("INF", "-INF", "+INF", "NaN", "-NaN", " INF\n", "1_0", "1e400", "inf", "\u0661", ".")
+            ),
+            st.text(alphabet="01+-.eE \n\x0cINFa", max_size=6),
+        ),
+        max_size=6,
+    )
+)
+def test_texts_are_read_as_numbers_together_as_alone(texts: list[str]) -> None:
+    numbers, known = to_doubles(texts)
+    alone = [to_double(text) for text in texts]
+    assert sorted(map(repr, numbers)) == sorted(repr(each) for each in alone if each is not None)
+    assert known is (None not in alone)
+
+
+LEXICAL = re.compile(
+    r"[ \t\r\n]*([+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?INF|NaN)[ \t\r\n]*"
+)
+
+
+@given(st.text(alphabet="01+-.eE_ \n\x0b\x0cINFa\u0661", max_size=8))
+def test_a_number_is_what_xml_schema_calls_one(text: str) -> None:
+    assert (to_double(text) is not None) is bool(LEXICAL.fullmatch(text))
