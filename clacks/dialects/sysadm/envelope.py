@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from clacks.dialects.nesting import too_deep
+
 __all__ = [
     "BAD_REQUEST",
     "FORBIDDEN",
@@ -78,7 +80,7 @@ def read(message: str | bytes) -> Request:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise BadRequest("not JSON") from None
-    if _deep(found):
+    if too_deep(found, MOST_DEPTH):
         raise BadRequest(f"nested more than {MOST_DEPTH} deep")
     namespace, name, number = found.get("namespace"), found.get("name"), found.get("id")
     # An id that is no text is lost: nobody can pair the answer, and a number is not made into a text.
@@ -86,21 +88,6 @@ def read(message: str | bytes) -> Request:
     if not isinstance(namespace, str) or not namespace or not isinstance(name, str) or not name:
         raise BadRequest("namespace and name must be texts", known)
     return Request(namespace, name, known, found.get("args", found))
-
-
-def _deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (
-                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
-            )
-        ]
-        if not level:
-            return False
-    return True
 
 
 def reply(request: Request, args: Any) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from clacks.dialects.nesting import too_deep
 from clacks.dialects.truenas.collections import safe_value
 from clacks.dialects.truenas.problems import TOO_MANY_CALLS, Problem
 
@@ -127,18 +128,9 @@ def _parse(text: str) -> Any:
         value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    level = [value]
-    for _ in range(MOST_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (
-                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
-            )
-        ]
-        if not level:
-            return value
-    raise ValueError("nested too deeply")
+    if too_deep(value, MOST_DEPTH):
+        raise ValueError("nested too deeply")
+    return value
 
 
 def _no_constant(name: str) -> None:
