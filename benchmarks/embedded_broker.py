@@ -20,8 +20,8 @@ RIGHTS = """
 [users.anonymous]
 roles = ["load"]
 [roles.load]
-publish = ["Phone*", "Host*"]
-read = ["Phone*", "Host*"]
+publish = ["Phone*", "Host*", "SchedulerUpdate"]
+read = ["Phone*", "Host*", "SchedulerUpdate"]
 create = ["bench.*"]
 """
 

@@ -50,20 +50,30 @@ def call_library(
     function: LibraryFunction, ctx: Context, args: Sequence[Sequence[Any]], static: Any
 ) -> Sequence[Any]:
     """Convert the arguments of a library function, call it and make its result a sequence."""
+    meter = ctx.execution.meter
+    meter.left -= 1
+    if meter.left < meter.look_at:
+        meter.check()
     converters = function.converters
     try:
         if len(args) == 1:
-            converted = [converters[0](args[0])]
+            first = converters[0](args[0])
+            ctx.static = static
+            result = function.call(ctx, first)
+        elif len(args) == 2:
+            first, second = converters[0](args[0]), converters[1](args[1])
+            ctx.static = static
+            result = function.call(ctx, first, second)
         else:
             converted = [convert_argument(value) for convert_argument, value in zip(converters, args)]
+            ctx.static = static
+            result = function.call(ctx, *converted)
     except QueryError as error:
         if error.code == "XPTY0004" and error.line is None:
+            # If an argument was wrong, say which.
             for index, (value, wanted) in enumerate(zip(args, function.parameters)):
                 convert(value, wanted, f"argument {index + 1} of {function.qname.qname}")
         raise
-    ctx.static = static
-    ctx.execution.meter.step(1)
-    result = function.call(ctx, *converted)
     cls = type(result)
     if cls is list or cls is range:
         found: Sequence[Any] = result
@@ -250,7 +260,14 @@ class FunctionCall(Expression):
                     target, [open_or_value(item, ctx, target, i) for i, item in enumerate(self._items)]
                 )
             ]
-        args = [item.run(ctx) for item in self._items]
+        items = self._items
+        # One argument and two are what most calls have; a comprehension is a call of its own.
+        if len(items) == 1:
+            args = [items[0].run(ctx)]
+        elif len(items) == 2:
+            args = [items[0].run(ctx), items[1].run(ctx)]
+        else:
+            args = [item.run(ctx) for item in items]
         if self.library is not None:
             return call_library(self.library, ctx, args, self.static)
         if self.declaration is not None:

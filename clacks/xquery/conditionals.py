@@ -226,17 +226,19 @@ class Quantified(Keyword):
 
     def holds(self, ctx: Context, index: int) -> bool:
         """Try the values of one range after the other."""
-        if index == len(self.bindings):
-            return bool(self._items[-1].truth(ctx))
         slot, wanted = self.bindings[index]
         frame = ctx.frame
-        step = ctx.execution.meter.step
+        meter = ctx.execution.meter
+        last = index + 1 == len(self.bindings)
+        truth = self._items[-1].truth
         for item in self._items[index].run(ctx):
-            step(1)
+            meter.left -= 1
+            if meter.left < meter.look_at:
+                meter.check()
             if wanted is not None and not wanted.matches([item]):
                 raise mismatch([item], wanted, "bound value")
             frame[slot] = [item]
-            if self.holds(ctx, index + 1) is self.is_some:
+            if (truth(ctx) if last else self.holds(ctx, index + 1)) is self.is_some:
                 return self.is_some
         return not self.is_some
 

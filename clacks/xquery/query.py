@@ -13,6 +13,7 @@ from lxml import etree
 from clacks.common.errors import QueryBudgetExceeded, QueryError
 from clacks.common.xmltext import illegal_character
 from clacks.xquery.budget import BUDGET_CODE, DEFAULT, Meter, QueryBudget
+from clacks.xquery.collector import rest, work_again
 from clacks.xquery.context import Context, Execution, Resolvers
 from clacks.xquery.conversion import boolean_value, mismatch
 from clacks.xquery.depth import in_deep_thread
@@ -205,12 +206,16 @@ def compile_query(
         QueryBudgetExceeded: If compiling costs more than the budget.
     """
     meter = Meter(budget)
+    resting = rest(budget)
     try:
         module = Compiler(modules, meter, namespaces or {}, base_uri).compile(text)
     except QueryError as error:
         if error.source is None:
             error.source = text
         raise
+    finally:
+        if resting:
+            work_again()
     query = Query(text, module, budget, resolvers or Resolvers())
     query.stands_alone = not (namespaces or modules or resolvers or base_uri)
     return query
@@ -279,8 +284,19 @@ class Query:
         given = {}
         if variables and self._external:
             given = {name: to_sequence(variables[name]) for name in self._external if name in variables}
-        execution = Execution(Meter(self.budget), self.resolvers, given)
-        return self.execute(execution, item, finish)
+        resting = rest(self.budget)
+        try:
+            execution = Execution(Meter(self.budget), self.resolvers, given)
+            return self.execute(execution, item, finish)
+        except QueryBudgetExceeded as error:
+            if resting:
+                # The frames hold all that was made. The collector, which looks as soon as it works again,
+                # must not take that for long-lived: after a dozen such runs it would walk all of it at once.
+                error.__traceback__ = None
+            raise
+        finally:
+            if resting:
+                work_again()
 
     def execute(self, execution: Execution, item: Any, finish: Callable[[Any], Any] = list) -> Any:
         """Run within an execution that the caller made."""
