@@ -61,6 +61,7 @@ export async function logOut() {
 export class Stream {
   constructor(parameters, { event, state, failed }) {
     Object.assign(this, { parameters, event, state, failed, last: null, over: false, pause: 500 });
+    this.state(false, "connecting");
     this.run();
   }
 
@@ -98,7 +99,7 @@ export class Stream {
     let rest = "";
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return;
+      if (done || this.over) return;
       this.pause = 500;
       this.state(true, "live");
       rest += value;
