@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clacks.cli import output
 from clacks.cli.options import Events, LogFormat, MetricsAt, PasswordFile, StateDir, Url
+
+if TYPE_CHECKING:
+    from clacks.common.tracing import Tracing
 
 __all__ = ["app", "client"]
 
@@ -45,6 +49,7 @@ def client(
     from clacks.cli.measuring import as_service, measured_bus, running_metrics
     from clacks.client.service import Client
     from clacks.common.settings import Settings
+    from clacks.net.tracing import running_tracing
 
     settings = Settings.load().changed(state_dir=state_dir)
     settings = as_service(settings, metrics, log_format, goes_on=not once)
@@ -55,8 +60,8 @@ def client(
     bus_at = bus_url(url, settings, password_file=password_file)
     registry = registry_of(settings, events)
 
-    async def run() -> None:
-        bus = open_bus(bus_at, settings, registry)
+    async def run(tracing: Tracing | None) -> None:
+        bus = open_bus(bus_at, settings, registry, tracing=tracing)
         # A machine may be up before its broker is.
         await waiting.start(bus, patient=not once)
         try:
@@ -73,4 +78,5 @@ def client(
         finally:
             await bus.close()
 
-    asyncio.run(run())
+    with running_tracing("clacks-client", os.environ) as tracing:
+        asyncio.run(run(tracing))

@@ -21,6 +21,7 @@ from clacks.common.settings import Settings
 if TYPE_CHECKING:
     from clacks.bus import Bus
     from clacks.common.schema import SchemaRegistry
+    from clacks.common.tracing import Tracing
 
 __all__ = ["app", "asterisk", "collectd", "host", "jobs", "puppet"]
 
@@ -43,12 +44,13 @@ def _run(
     from clacks.cli import serving, waiting
     from clacks.cli.connection import bus_url, open_bus
     from clacks.cli.events import registry_of
+    from clacks.net.tracing import running_tracing
 
     bus_at = bus_url(url, settings, password_file=password_file)
     registry = registry_of(settings, events)
 
-    async def run() -> None:
-        bus = open_bus(bus_at, settings, registry)
+    async def run(tracing: Tracing | None) -> None:
+        bus = open_bus(bus_at, settings, registry, tracing=tracing)
         # A machine may be up before its broker is.
         await waiting.start(bus, patient=not once)
         try:
@@ -74,7 +76,8 @@ def _run(
             await bus.close()
 
     try:
-        asyncio.run(run())
+        with running_tracing("clacks-source", os.environ) as tracing:
+            asyncio.run(run(tracing))
     except ExceptionGroup as group:
         # The parts of a source run side by side; what ended it is what a person should read.
         first: BaseException = group

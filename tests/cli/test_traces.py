@@ -132,10 +132,16 @@ def test_spans_go_to_standard_error_where_that_is_asked_for(tmp_path: Path) -> N
     free = ("--port", "0", "--tls-port", "0", "--user", "admin:secret")
     with running("broker", *free, home=tmp_path) as broker:
         login = {"CLACKS_URL": broker.url("amqp", "admin"), "CLACKS_PASSWORD": "secret"}
-        ended = clacks("send", "NodeLeave", "Id=1", home=tmp_path, OTEL_TRACES_EXPORTER="console", **login)
-    assert (ended.returncode, ended.stdout) == (0, "")
-    (span,) = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
-    assert span["name"] == "publish NodeLeave"
+        console = {"OTEL_TRACES_EXPORTER": "console", **login}
+        sent = clacks("send", "NodeLeave", "Id=1", home=tmp_path, **console)
+        came = clacks("client", "--once", home=tmp_path, **console)
+    assert (sent.returncode, sent.stdout, came.returncode) == (0, "", 0)
+    assert span_names(sent.stderr) == ["publish NodeLeave"]
+    assert {"publish ClientAnnounce", "publish ClientLeave"} <= set(span_names(came.stderr))
+
+
+def span_names(text: str) -> list[str]:
+    return [json.loads(line)["name"] for line in text.splitlines() if line.startswith("{")]
 
 
 def test_a_collector_that_is_away_holds_nobody_up(tmp_path: Path) -> None:
