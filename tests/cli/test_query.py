@@ -39,15 +39,33 @@ def test_each_item_is_a_line(run: Callable, file: str, query: str, out: str) -> 
     assert (ended.code, ended.out, ended.err) == (0, out, "")
 
 
-def test_a_method_serializes_the_whole(run: Callable, file: str) -> None:
-    assert run("query", file, "-q", "map{'a': (1 to 1)}", "--method", "json").out == '{"a":1}\n'
-    assert run("query", file, "-q", "1, 2, 3", "--method", "text").out == "1 2 3\n"
-    assert run("query", file, "-q", "<a/>", "--method", "xml").out == "<a/>\n"
+@pytest.mark.parametrize(
+    ("method", "query", "out"),
+    [
+        ("xml", "<a/>, 1, <b>&lt;</b>", "<a/>1<b>&lt;</b>\n"),
+        (
+            "xhtml",
+            "<br xmlns='http://www.w3.org/1999/xhtml'/>",
+            '<br xmlns="http://www.w3.org/1999/xhtml" />\n',
+        ),
+        ("html", "<p>a<br/>&lt;</p>", "<p>a<br>&lt;</p>\n"),
+        ("text", "<a>x<b>y</b></a>, 1, 2, 3", "xy1 2 3\n"),
+        ("json", "map{'a': (1 to 1), 'b': [true(), ()]}", '{"a":1,"b":[true,null]}\n'),
+        ("adaptive", "1, 'a', <b/>, map{'k': [2]}, count#1", '1\n"a"\n<b/>\nmap{"k":[2]}\nfn:count#1\n'),
+    ],
+)
+def test_a_method_serializes_the_whole(run: Callable, file: str, method: str, query: str, out: str) -> None:
+    ended = run("query", file, "-q", query, "--method", method)
+    assert (ended.code, ended.out, ended.err) == (0, out, "")
+
+
+def test_output_options_of_the_query_hold_and_another_method_is_refused(run: Callable, file: str) -> None:
     declared = (
         "declare namespace output = 'http://www.w3.org/2010/xslt-xquery-serialization';"
         "declare option output:method 'json'; map{'a': true()}"
     )
     assert run("query", file, "-q", declared).out == '{"a":true}\n'
+    assert run("query", file, "-q", "1", "--method", "yaml").code == 2
 
 
 def test_the_query_may_be_in_a_file_and_the_document_come_from_standard_input(
