@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 _SWEEP: Final = 1.0  # seconds between two looks at connections that say nothing
 _READ: Final = 64 * 1024
 _SHUTDOWN: Final = 2.0
+_LINGER: Final = 1.0
+"""Seconds for the rest of a body that was refused: the answer must reach who is still sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class WebServer:
                 keepalive_timeout=self._limits.web_keepalive,
                 read_bufsize=_READ,
                 auto_decompress=False,
+                lingering_time=_LINGER,
             )
             self._quiet[protocol] = loop.time() + self._limits.web_header_timeout
             return protocol

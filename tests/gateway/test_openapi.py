@@ -24,7 +24,7 @@ def test_every_answer_is_one_that_the_description_has(tmp_path: Path) -> None:
                     "--auth",
                     "ann:secret",
                     "--max-examples",
-                    "20",
+                    "8",
                     "--seed",
                     "1",
                     "--phases",
