@@ -8,13 +8,14 @@ same if a filter takes more steps than a filter should (`Limits.filter_steps`).
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from lxml import etree
 
-from clacks.filters.functions import NODES, Item, atoms, call, effective, engine, in_order, one
+from clacks.filters.functions import NODES, Item, atoms, call, effective, engine, in_order
 from clacks.filters.values import (
     Atomic,
     ConditionError,
@@ -36,6 +37,7 @@ from clacks.xquery.conditions import (
     Condition,
     Filter,
     For,
+    Head,
     If,
     Literal,
     NameTest,
@@ -86,31 +88,49 @@ def _items(condition: Condition, view: View, here: Item, scope: Scope) -> list[I
 
 
 def _atoms(condition: Condition, view: View, here: Item, scope: Scope) -> list[Atomic]:
+    if type(condition) is Path and condition.head is not None and not (condition.tests or condition.rest):
+        key = _key(condition.head, here)
+        found = view.atoms.get(key)
+        if found is None:
+            found = view.atoms[key] = atoms(_path(condition, view, here, scope), view)
+        return found
     return atoms(_items(condition, view, here, scope), view)
 
 
 def _one(condition: Condition, view: View, here: Item, scope: Scope) -> Atomic | None:
-    return one(_items(condition, view, here, scope), view)
+    values = _atoms(condition, view, here, scope)
+    if len(values) > 1:
+        raise ConditionError("XPTY0004")
+    return values[0] if values else None
+
+
+def _key(head: Head, here: Item) -> object:
+    """Return what a result is kept under: the same for all filters of the event."""
+    return head if head.absolute else (head, here)
 
 
 # -- paths
 
 
 def _path(path: Path, view: View, here: Item, scope: Scope) -> list[Item]:
-    if path.origin == "/":
-        head = path.head
-        if head is None:
-            return _walk([view], path.rest, view, scope)
-        nodes = view.found.get(head)
-        if nodes is None:
-            nodes = view.found[head] = _walk([view], head.steps, view, scope)
-        return _walk(nodes, path.rest, view, scope, head.flat) if path.rest and nodes else nodes
-    start = here if path.origin == "." else scope[path.origin]
-    if not path.steps:
-        return [start]
-    if not isinstance(start, NODES):
+    head = path.head
+    if head is None:
+        start = view if path.origin == "/" else here if path.origin == "." else scope[path.origin]
+        if not path.steps:
+            return [start]
+        if not isinstance(start, NODES):
+            raise ConditionError("XPTY0019")
+        return _walk([start], path.steps, view, scope)
+    if not head.absolute and not isinstance(here, NODES):
         raise ConditionError("XPTY0019")
-    return _walk([start], path.steps, view, scope)
+    key = _key(head, here)
+    nodes = view.found.get(key)
+    if nodes is None:
+        start = view if head.absolute else here
+        nodes = view.found[key] = _walk([start], head.steps, view, scope)
+    for predicate in path.tests:
+        nodes = _filter(nodes, predicate, view, scope)
+    return _walk(nodes, path.rest, view, scope, head.flat) if path.rest and nodes else nodes
 
 
 _ONWARD: Final = frozenset(("child", "attribute", "self"))
@@ -310,6 +330,15 @@ def _opaque(condition: Opaque, view: View, here: Item, scope: Scope) -> list[Ite
     raise Undecided
 
 
+_DOUBLES: Final[dict[str, Callable[[float, float], float]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+}
+"""What needs no engine if one of the numbers is a double: then the other one becomes a double, too."""
+_REALS: Final = frozenset((float, Decimal))
+
+
 def _arithmetic(condition: Arithmetic, view: View, here: Item, scope: Scope) -> list[Item]:
     left = _one(condition.left, view, here, scope)
     if left is None:
@@ -323,6 +352,9 @@ def _arithmetic(condition: Arithmetic, view: View, here: Item, scope: Scope) -> 
         return []
     if type(right) is Untyped:
         right = cast_double(right)
+    quick = _DOUBLES.get(condition.operator)
+    if quick is not None and float in (type(left), type(right)) and {type(left), type(right)} <= _REALS:
+        return [quick(float(left), float(right))]
     return from_engine([engine(view.calculator.calculate, condition.operator, left, right)])
 
 
@@ -335,6 +367,15 @@ def _call(condition: Call, view: View, here: Item, scope: Scope) -> list[Item]:
         return [scope[_POSITION]]
     if name == "last":
         return [scope[_LAST]]
+    head = condition.head
+    if head is not None and (head.absolute or isinstance(here, NODES)):
+        key = _key(head, here)
+        found = view.found.get(key)
+        if found is None:
+            found = view.found[key] = call(
+                condition, [_items(argument, view, here, scope) for argument in arguments], view
+            )
+        return found
     return call(condition, [_items(argument, view, here, scope) for argument in arguments], view)
 
 

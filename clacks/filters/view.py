@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 from operator import attrgetter, not_
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
@@ -17,7 +17,7 @@ from clacks.common.limits import DEFAULT_LIMITS
 from clacks.filters.values import Undecided, Untyped
 from clacks.xquery.atoms import Calculator
 from clacks.xquery.budget import BROKER_BUDGET
-from clacks.xquery.conditions import ANY, Head, NameTest
+from clacks.xquery.conditions import ANY, NameTest
 
 __all__ = ["Attribute", "Node", "TextNode", "View", "axis_nodes", "levels_apart", "node_texts", "node_value"]
 
@@ -44,12 +44,15 @@ class TextNode(NamedTuple):
 class View:
     """One event during one match: the tree, the properties of its message, and a memory of paths."""
 
-    __slots__ = ("_calculator", "_text", "_used", "found", "parts", "properties", "root", "steps")
+    __slots__ = ("_calculator", "_text", "_used", "atoms", "found", "parts", "properties", "root", "steps")
 
     def __init__(self, root: etree._Element, properties: Mapping[str, object] | None = None) -> None:
         self.root = root
         self.properties: Mapping[str, object] = properties if properties is not None else {}
-        self.found: dict[Head, list[Node]] = {}
+        self.found: dict[object, list[Any]] = {}
+        """What heads of paths and calls gave, by the `Head`, with the context item if it begins there."""
+        self.atoms: dict[object, list[Any]] = {}
+        """The same for the values of the nodes."""
         self.parts: set[str] | None = None
         """The parts of texts that filters ask for and the document holds, once they are known."""
         self.steps = FILTER_STEPS

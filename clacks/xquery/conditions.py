@@ -129,22 +129,31 @@ class Property:
 
 
 class Head:
-    """The steps before the first predicate of paths that begin at the document node."""
+    """What many filters ask: the steps with which paths begin, or a call that depends on such paths alone.
 
-    __slots__ = ("__weakref__", "flat", "steps")
+    It is one object for all that ask the same, so that its result can be kept during an event and is looked
+    up without comparing steps.
 
-    def __init__(self, steps: tuple[Step, ...]) -> None:
+    Attributes:
+        steps: The steps of a path, without predicates; none for a call.
+        flat: Whether the steps find no node inside another.
+        absolute: Whether it begins at the document node; else the result depends on the context item.
+    """
+
+    __slots__ = ("__weakref__", "absolute", "flat", "steps")
+
+    def __init__(self, absolute: bool, steps: tuple[Step, ...] = ()) -> None:
+        self.absolute = absolute
         self.steps = steps
         self.flat = all(step.axis in ("child", "attribute", "self") for step in steps)
-        """Whether they find no node inside another."""
 
     @staticmethod
-    def of(steps: tuple[Step, ...]) -> Head:
-        """Return the one head of these steps, as long as a path has it."""
-        return _HEADS.get(steps) or _HEADS.setdefault(steps, Head(steps))
+    def of(key: tuple[str, tuple[object, ...]], absolute: bool, steps: tuple[Step, ...] = ()) -> Head:
+        """Return the one head of this key, as long as a condition has it."""
+        return _HEADS.get(key) or _HEADS.setdefault(key, Head(absolute, steps))
 
 
-_HEADS: Final[WeakValueDictionary[tuple[Step, ...], Head]] = WeakValueDictionary()
+_HEADS: Final[WeakValueDictionary[tuple[str, tuple[object, ...]], Head]] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +164,40 @@ class Path:
         origin: ``/`` for the document node, ``.`` for the context item, or the name of a variable that a
             `For` or `Quantified` around it binds (made unique by a number: ``x#1``).
         steps: The steps; none means the origin itself.
-        head: Stands for the steps before the first predicate, the same object for the same steps: what they
-            find is found once for an event, and looked up without comparing steps. None if there are none or
-            they do not begin at the document node.
+        head: Stands for the steps up to the first that has predicates, which are left out. None if there are
+            none, or they begin at a variable.
+        tests: The predicates of the last step of the head, if none speaks of positions.
         rest: The steps behind the head.
     """
 
     origin: str
     steps: tuple[Step, ...]
     head: Head | None = field(init=False, repr=False, compare=False)
+    tests: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
     rest: tuple[Step, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        count = 0
-        if self.origin == "/":
-            count = next((n for n, step in enumerate(self.steps) if step.predicates), len(self.steps))
-        object.__setattr__(self, "head", Head.of(self.steps[:count]) if count else None)
-        object.__setattr__(self, "rest", self.steps[count:])
+        steps, count = self.steps, 0
+        tests: tuple[Condition | int, ...] = ()
+        if self.origin in ("/", "."):
+            count = next((n for n, step in enumerate(steps) if step.predicates), len(steps))
+        first = steps[:count]
+        if (
+            count < len(steps)
+            and self.origin in ("/", ".")
+            and not any(map(_counts, steps[count].predicates))
+        ):
+            tests = steps[count].predicates
+            first = (*first, Step(steps[count].axis, steps[count].test))
+            count += 1
+        head = Head.of((self.origin, first), self.origin == "/", first) if first else None
+        object.__setattr__(self, "head", head)
+        object.__setattr__(self, "tests", tests)
+        object.__setattr__(self, "rest", steps[count:])
+
+
+def _counts(predicate: Condition | int) -> bool:
+    return isinstance(predicate, int) or (isinstance(predicate, Call) and predicate.name == "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +241,47 @@ class Call:
     ``convert`` (value, sequence type), ``?`` (container, key), ``?*`` (container), ``apply`` (function,
     argument), ``same`` (operands of a switch). ``ordered`` gives nodes in document order without doubles,
     ``evaluate`` is true if its argument is no error, ``at`` is a predicate that may be a position.
+
+    Attributes:
+        head: Stands for the call if its result depends on paths from the document node or the context item
+            alone and filters often share it; else None.
     """
 
     name: str
     arguments: tuple[Condition, ...]
+    head: Head | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        origins = _origins(self.arguments) if self.name in _SHARED else None
+        head = Head.of((self.name, self.arguments), "." not in origins) if origins else None
+        object.__setattr__(self, "head", head)
+
+
+_SHARED: Final = frozenset(
+    [
+        *("count", "string", "number", "string-length", "normalize-space", "upper-case", "lower-case"),
+        *("substring", "substring-before", "substring-after", "tokenize", "translate", "replace"),
+        *("string-join", "distinct-values", "sum", "avg", "min", "max", "round", "floor", "ceiling", "abs"),
+    ]
+)
+"""Functions that give something to compare; those that are true or false differ from filter to filter."""
+
+
+def _origins(arguments: tuple[Condition, ...]) -> set[str] | None:
+    """Return where paths of arguments begin; None if there is more than paths, literals and such calls."""
+    found: set[str] = set()
+    for argument in arguments:
+        if isinstance(argument, Literal):
+            continue
+        if isinstance(argument, Path) and argument.head and not (argument.tests or argument.rest):
+            found.add(argument.origin)
+        elif isinstance(argument, Path) and argument.origin == "." and not argument.steps:
+            found.add(".")
+        elif isinstance(argument, Call) and argument.head:
+            found.add("/" if argument.head.absolute else ".")
+        else:
+            return None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +365,8 @@ def parts(condition: Condition) -> Iterator[Condition]:
                     yield predicate
         return
     for each in fields(condition):
+        if not each.init:
+            continue
         value = getattr(condition, each.name)
         if isinstance(value, tuple):
             yield from value
