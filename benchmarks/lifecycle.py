@@ -61,6 +61,8 @@ class Member:
     nodes: NodeTable | None = None
     clients: ClientTable | None = None
     sent: Counter[str] = field(default_factory=Counter)
+    learned: float = float("-inf")
+    """When it has taken over the clients of another agent; inf while it is at it."""
     arrives: float = 0.0
     """When the last of its messages arrives."""
     heard: float = 0.0
@@ -162,7 +164,8 @@ class Simulation:
         if isinstance(member.life, Lifecycle):
             view = self.view(member)
             assert view.clients is not None
-            for act in member.life.due(self.now, self.expected(member), view.clients.strangers):
+            strangers = 0 if self.knows(member) else view.clients.strangers
+            for act in member.life.due(self.now, self.expected(member), strangers):
                 if act is Act.LEARN:
                     self.learn(member)
                 elif act is Act.SEEK:
@@ -255,6 +258,8 @@ class Simulation:
             if unknown_client and now - self._asked[sender.side] >= 1.0:
                 self._asked[sender.side] = now
                 for node in self.hearers(sender):
+                    if self.knows(node):
+                        continue
                     node.life.miss_client(now, len(self.view_tables(node)))  # type: ignore[union-attr]
                     self.schedule(node)
         elif kind == "ClientPoll":
@@ -271,6 +276,13 @@ class Simulation:
                 if self.reaches(sender, member) and (not named or member.id in named):
                     member.life.polled(now, expected)  # type: ignore[union-attr]
                     self.schedule(member)
+
+    def knows(self, node: Member) -> bool:
+        """Tell whether a node has, or is about to have, the clients that the table it looks at may lack."""
+        assert isinstance(node.life, Lifecycle)
+        if node.learned == float("inf"):
+            return True
+        return node.clients is None and node.life.met_at <= node.learned and self.now - node.learned < 30.0
 
     def expected(self, node: Member) -> int:
         assert isinstance(node.life, Lifecycle)
@@ -317,7 +329,10 @@ class Simulation:
         pages = len(theirs) // PAGE + 1
         peer.sent["page"] += pages
 
+        node.learned = float("inf")
+
         def learned() -> None:
+            node.learned = self.now
             if node.clients is not None:
                 self.take_over(node.clients, theirs)
             self.stir("Client")
