@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from clacks.common.errors import QueryBudgetExceeded
 from clacks.common.metrics import Metrics
 from clacks.common.rights import Rights, parse_rights
 from clacks.common.schema import SchemaRegistry
@@ -181,3 +182,29 @@ def test_a_message_to_a_thousand_costs_little_for_each() -> None:
 
     # About 0.1 us each here; the writing is the system's.
     assert cpu_seconds(deliver) / 20_000 < 2e-6
+
+
+HOSTILE = (
+    "declare namespace f='http://www.gonicus.de/Events'; "
+    "./f:Event/f:TopicMessage and count(for $a in 1 to 3000, $b in 1 to 3000 return $a * $b) > 1"
+)
+
+
+def test_a_hostile_query_costs_its_budget_and_its_own_subscriber_alone() -> None:
+    house = House()
+    bad, good = house.link(), house.link()
+    house.add(bad, Wanted(xquery=HOSTILE))
+    house.add(good, Wanted(topics="a/b"))
+    for _ in range(3):
+        house.fanout.deliver(topic())
+    assert len(good.pending) == 3
+    assert bad.pending == []
+
+
+def test_a_hostile_query_on_what_was_ends_with_the_time_for_all_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clacks.gateway.fanout._JUDGED", 0.1)
+    wants = House().fanout.judge(Wanted(xquery=HOSTILE))
+    with pytest.raises(QueryBudgetExceeded):
+        any(wants(topic()) for _ in range(10_000))

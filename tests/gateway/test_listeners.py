@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import ssl
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from clacks.cli.web import broker_listeners, web_listeners
+from clacks.cli.web import broker_listeners, running_gateway, web_listeners
+from clacks.common.credentials import Credentials
 from clacks.common.errors import ConnectionFailed, SettingsError
 from clacks.common.settings import Settings
 from clacks.gateway.listeners import DEFAULT_LISTENER, Listen, parse_listen
 from clacks.gateway.logins import OWNER
+from clacks.gateway.service import Gateway
 from clacks.net.certificates import ensure_local_certificates
 from clacks.net.tls import CertificateWatch, server_context
 from clacks.net.web import WebListener
-from tests.gateway.served import Client, gateway, scenario
+from tests.gateway.served import REGISTRY, Client, gateway, scenario
 
 
 @pytest.mark.parametrize(
@@ -144,4 +147,38 @@ async def test_a_port_that_is_taken_is_an_error_with_its_number() -> None:
     async with gateway() as served:
         with pytest.raises(ConnectionFailed, match=str(served.port)):
             async with gateway(listeners=[WebListener("http", "127.0.0.1", served.port)]):
+                pass
+
+
+@pytest.mark.net
+@pytest.mark.slow
+@scenario
+async def test_the_usual_port_that_is_taken_ends_a_gateway_and_is_a_note_of_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with gateway() as served:
+        taken = Listen("http", "127.0.0.1", served.port)
+        monkeypatch.setattr("clacks.cli.web.DEFAULT_LISTENER", taken)
+        settings = Settings().changed(state_dir=tmp_path)
+
+        def running(listeners: list[Listen], *, up: bool) -> AbstractAsyncContextManager[Gateway | None]:
+            return running_gateway(
+                served.bus,
+                REGISTRY,
+                settings,
+                listeners,
+                credentials=lambda: Credentials({}),
+                rights=lambda: served.rights[0],
+                busy_is_fine=up,
+            )
+
+        with pytest.raises(ConnectionFailed, match=str(served.port)):
+            async with running([taken], up=False):
+                pass
+        async with running([taken], up=True) as found:
+            assert found is None
+        assert "no gateway" in capsys.readouterr().err
+        # Whoever names a listener wants that one.
+        with pytest.raises(ConnectionFailed, match=str(served.port)):
+            async with running([taken, Listen("http", "127.0.0.1", 0)], up=True):
                 pass
