@@ -18,11 +18,11 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clacks.bus import Bus, Gap, Subscription
+from clacks.bus import Bus, BusState, Gap, StateChange, Subscription
 from clacks.common.errors import BusError, CommandError
 from clacks.common.event import Event, EventMaker
 from clacks.common.limits import DEFAULT_LIMITS, Limits
@@ -169,8 +169,10 @@ def _say(**words: Any) -> None:
     print(json.dumps(words), flush=True)
 
 
-async def _answering(metrics: Metrics, mouth: Mouth | None = None) -> None:
-    """Answer each line with the metrics, until there are no more lines."""
+async def _answering(
+    metrics: Metrics, mouth: Mouth | None = None, more: Callable[[], dict[str, Any]] = dict
+) -> None:
+    """Answer each line with the metrics, and with ``more``, until there are no more lines."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -178,7 +180,7 @@ async def _answering(metrics: Metrics, mouth: Mouth | None = None) -> None:
         words = json.loads(line)
         if words.get("stop") and mouth is not None:
             mouth.stop()
-        _say(metrics=flat(metrics))
+        _say(metrics=flat(metrics), **more())
 
 
 def _settings(options: dict[str, Any]) -> Any:
@@ -275,8 +277,45 @@ async def _consumer(options: dict[str, Any]) -> None:
         await bus.close()
 
 
+async def _crowd(options: dict[str, Any]) -> None:
+    """Consumers with a connection each, that tell what each got and when it was back."""
+    registry = SchemaRegistry(plugins=False)
+    registry.load()
+    backs: list[float] = []
+    async with contextlib.AsyncExitStack() as stack:
+        buses = []
+        for _ in range(0, options["count"], 10):
+            group = [Bus(options["url"], registry=registry) for _ in range(10)]
+            await asyncio.gather(*(stack.enter_async_context(bus) for bus in group))
+            buses += group
+        ears = [Ear(await bus.subscribe(kinds=["PhoneStatus"])) for bus in buses]
+
+        def changed(change: StateChange) -> None:
+            if change.state is BusState.CONNECTED:
+                backs.append(time.time())
+
+        for bus in buses:
+            bus.on_state(changed)
+
+        def told() -> dict[str, Any]:
+            got = [[line[1] for line in ear.journal.lines if line[0] == "got"] for ear in ears]
+            return {"got": got, "gaps": sum(bool(ear.gaps) for ear in ears), "backs": backs}
+
+        gc.freeze()
+        _say(ready=True)
+        await _answering(Metrics(), more=told)
+        for ear in ears:
+            ear.task.cancel()
+
+
 def main() -> None:
-    roles = {"broker": _broker, "agent": _agent, "publisher": _publisher, "consumer": _consumer}
+    roles = {
+        "agent": _agent,
+        "broker": _broker,
+        "consumer": _consumer,
+        "crowd": _crowd,
+        "publisher": _publisher,
+    }
     asyncio.run(roles[sys.argv[1]](json.loads(sys.argv[2])))
 
 
