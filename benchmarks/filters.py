@@ -276,6 +276,11 @@ CHURN: dict[str, Callable[[int], str]] = {
     "thresholds": lambda i: f"/f:Event/f:NodeStatus/f:Load > {i}",
     "bands": lambda i: f"/f:Event/f:NodeStatus[{i} < f:Load and f:Load < {i + 5}]",
     "parts of texts": lambda i: f"/f:Event/f:PuppetReport/f:PuppetLog[contains(f:Message, 'word {i}')]",
+    "beginnings": lambda i: f"/f:Event/f:PhoneStatus[starts-with(f:CallerId, '+49{i}')]",
+    "parts of texts, //*": lambda i: f"//*[contains(., 'word {i}')]",
+    "equality, //*": lambda i: f"//* = 'x{i}'",
+    "negation": lambda i: f"/f:Event/f:PhoneStatus[not(f:CallerId = '{i}')]",
+    "disjunction": lambda i: f"/f:Event/f:PhoneStatus[f:CallerId = 'a{i}' or f:ReceiverId = 'b{i}']",
     "type only": lambda i: f"/f:Event/f:PhoneStatus[f:Status != 'x{i}']",
 }
 

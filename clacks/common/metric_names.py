@@ -83,11 +83,11 @@ METRICS: Mapping[str, Metric] = {
     ),
     # filters: of the broker, and of clients that filter themselves
     "filters": _gauge("Standing filters."),
-    "filters_exact": _gauge("Of these, filters that the index decides without evaluating them."),
+    "filters_exact": _gauge("Of these, filters that need no XQuery engine."),
     "filter_evaluations": _counter("Filters that were woken by an event and evaluated."),
     "filter_evaluations_by_engine": _counter("Of these, those that needed the XQuery engine."),
     "filter_errors": _counter("Evaluations that failed; no match then."),
-    "filter_errors_by_filter": _counter("The same by filter: its first words and a number.", "filter"),
+    "filter_errors_by_filter": _counter("The same by filter, named by a digest of its text.", "filter"),
     # every client of a bus: agents, gateways, sources, managed clients
     "events_published": _counter("Events handed to the connection.", "type"),
     "events_delivered": _counter("Events given to callbacks and readers.", "type"),

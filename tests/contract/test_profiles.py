@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from clacks.amqp.connection import ConnectionEvent, LinkClosed, LinkOpened, MessageReceived, ReceiveFrom
 from clacks.amqp.messages import decode
 from clacks.amqp.profiles import FilterTrust, NodeKind, choose_profile
 from clacks.amqp.termini import SELECTOR_FILTER, Filter
+from clacks.bus.subscribing import Subscriber, Tap
 from clacks.common.address import event_address
 from tests.contract.brokers import ContractBroker, Selectors
 from tests.contract.table import Cell
-from tests.contract.words import CALLS, LIMIT, hello, next_event, phone, until
+from tests.contract.words import CALLS, LIMIT, NS, callers, hello, next_event, phone, until
 
 
 async def test_the_broker_is_known_by_what_it_says_of_itself(broker: ContractBroker, cell: Cell) -> None:
@@ -88,6 +91,31 @@ async def test_a_selector_is_applied_or_the_profile_does_not_count_on_it(
         echoed = any(part.descriptor == SELECTOR_FILTER for part in answer.applied)
         words = broker.facts.selectors.value
         cell(f"{words}, though confirmed" if echoed and wanted != [3, 7] else words)
+
+
+async def test_conditions_on_properties_are_judged_where_the_profile_says(
+    broker: ContractBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query that speaks of properties: what it refuses does not even come where a selector is applied."""
+    came: list[object] = []
+    received = Subscriber.received
+
+    def noted(self: Subscriber, tap: Tap, body: bytes) -> None:
+        if tap.kind is None or tap.kind == "PhoneStatus":
+            came.append(decode(body).properties.get("floor"))
+        received(self, tap, body)
+
+    query = "declare variable $floor external; $floor = ('third', 'the end') and ./f:Event/f:PhoneStatus"
+    async with broker.bus() as sender, broker.bus() as receiver:
+        events = await receiver.subscribe(f"declare namespace f='{NS}'; {query}")
+        assert receiver.profile is not None
+        monkeypatch.setattr(Subscriber, "received", noted)
+        for number, floor in enumerate(("first", "third", "second", "the end")):
+            assert await sender.publish(phone(str(number)), properties={"floor": floor})
+        assert callers([await next_event(events), await next_event(events)]) == ["1", "3"]
+        by_broker = receiver.profile.selectors or receiver.profile.xquery is FilterTrust.ECHO
+        assert by_broker is (broker.facts.selectors is not Selectors.IGNORED)
+        assert came == (["third", "the end"] if by_broker else ["first", "third", "second", "the end"])
 
 
 async def test_the_broker_does_what_the_profile_says_of_queries(broker: ContractBroker, cell: Cell) -> None:
