@@ -1,7 +1,7 @@
-"""The prolog and the frame of a module: version, setters, imports, declarations, query body.
+"""The prolog and the frame of a module: version, imports, declarations, query body.
 
 The grammar here is fixed, names are read as plain names. Two groups come in order: first setters, namespaces
-and imports, then variables, functions, options and the context item.
+(both in ``setters``) and imports, then variables, functions, options and the context item.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from clacks.xquery.names import RESERVED
 from clacks.xquery.nodes import XML_NAMESPACE, split_name
 from clacks.xquery.scope import Scope
 from clacks.xquery.sequence_types import ANY
+from clacks.xquery.setters import Setters
 from clacks.xquery.types_parser import parse_item_type, parse_sequence_type
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["parse_annotation", "parse_module"]
 
 ANNOTATIONS = "http://www.w3.org/2012/xquery"
-XMLNS = "http://www.w3.org/2000/xmlns/"
 RESERVED_NAMESPACES = frozenset(
     [
         *(PREFIXES[p] for p in ("fn", "xs", "math", "map", "array")),
@@ -87,26 +87,10 @@ class Prolog:
         self.parser = parser
         self.static = parser.static
         self.module = parser.module
+        self.setters = Setters(parser)
         self.load = load
-        self.seen: set[str] = set()
-        self.declared_prefixes: set[str] = set()
         self.imported: set[str] = set()
         self.late = False
-
-    def string(self) -> str:
-        """Read a string literal."""
-        text: str = self.parser.advance("(string)").text()
-        return text
-
-    def uri(self) -> str:
-        """Read a URI literal."""
-        return " ".join(self.string().split())
-
-    def once(self, what: str, code: str, at: Any) -> None:
-        """Refuse a second declaration of the same thing."""
-        if what in self.seen:
-            raise at.wrong(code, f"{what} is declared twice")
-        self.seen.add(what)
 
     def read(self, *, library: bool | None = None) -> None:
         """Read the module; ``library`` says which kind it must be, if that is known."""
@@ -146,13 +130,13 @@ class Prolog:
         if parser.is_name("version"):
             parser.advance()
             at = parser.next_token
-            version = self.string()
+            version = self.setters.string()
             if version not in ("1.0", "3.0", "3.1"):
                 raise at.wrong("XQST0031", f"XQuery {version!r} is not supported")
         if parser.is_name("encoding"):
             parser.advance()
             at = parser.next_token
-            encoding = self.string()
+            encoding = self.setters.string()
             import re
 
             if re.fullmatch(r"[A-Za-z][A-Za-z0-9._\-]*", encoding) is None:
@@ -167,26 +151,13 @@ class Prolog:
         name = parser.qname()
         parser.advance("=")
         at = parser.next_token
-        uri = self.uri()
+        uri = self.setters.uri()
         if not uri:
             raise at.wrong("XQST0088", "the namespace of a module is empty")
-        self.declare_prefix(name, uri)
+        self.setters.declare_prefix(name, uri)
         self.module.namespace = uri
         self.static.module_namespace = uri
         parser.advance(";")
-
-    def declare_prefix(self, name: Any, uri: str) -> None:
-        """Bind a prefix."""
-        prefix = name.value
-        if prefix in ("xml", "xmlns") or uri in (XML_NAMESPACE, XMLNS):
-            raise name.wrong("XQST0070", f"prefix {prefix} cannot be bound to {uri}")
-        if prefix in self.declared_prefixes:
-            raise name.wrong("XQST0033", f"prefix {prefix} is declared twice")
-        self.declared_prefixes.add(prefix)
-        if uri:
-            self.static.namespaces[prefix] = uri
-        else:
-            self.static.namespaces.pop(prefix, None)
 
     def declarations(self) -> None:
         """Read all declarations."""
@@ -246,166 +217,18 @@ class Prolog:
             }[word.value]()
             return
         self.early()
-        setters: dict[str, Any] = {
-            "namespace": self.namespace,
-            "default": self.default,
-            "base-uri": self.base_uri,
-            "boundary-space": self.boundary_space,
-            "construction": self.construction,
-            "ordering": self.ordering,
-            "copy-namespaces": self.copy_namespaces,
-            "decimal-format": self.decimal_format,
-        }
-        setter = setters.get(word.value)
+        setter = self.setters.by_name.get(word.value)
         if setter is None:
             raise parser.unexpected(word, "a declaration")
         parser.advance()
         setter()
-
-    def namespace(self) -> None:
-        """Read ``namespace p = "uri"``."""
-        name = self.parser.qname()
-        if ":" in name.value or name.uri is not None:
-            raise name.unexpected_here()
-        self.parser.advance("=")
-        self.declare_prefix(name, self.uri())
-
-    def default(self) -> None:
-        """Read what follows ``declare default``."""
-        parser = self.parser
-        word = parser.take_name("element", "function", "collation", "order", "decimal-format")
-        if word.value in ("element", "function"):
-            parser.take_name("namespace")
-            at = parser.next_token
-            self.once(f"default {word.value} namespace", "XQST0066", word)
-            uri = self.uri()
-            if uri in (XML_NAMESPACE, XMLNS):
-                raise at.wrong("XQST0070", f"{uri} is no default namespace")
-            if word.value == "element":
-                self.static.element_namespace = uri
-            else:
-                self.static.function_namespace = uri
-        elif word.value == "collation":
-            self.once("default collation", "XQST0038", word)
-            self.default_collation()
-        elif word.value == "order":
-            self.once("default order", "XQST0069", word)
-            parser.take_name("empty")
-            self.static.empty_least = parser.take_name("greatest", "least").value == "least"
-        else:
-            self.format(None, word)
-
-    def default_collation(self) -> None:
-        """Read the URI of the default collation."""
-        from urllib.parse import urljoin
-
-        from clacks.common.errors import QueryError
-        from clacks.xquery.collation import find_collation
-
-        at = self.parser.next_token
-        uri = self.uri()
-        try:
-            found = find_collation(uri, self.static.base_uri)
-        except QueryError as error:
-            raise at.wrong("XQST0038", error.reason) from None
-        self.static.default_collation = found.uri or urljoin(self.static.base_uri or "", uri)
-
-    def base_uri(self) -> None:
-        """Read the base URI."""
-        from urllib.parse import urljoin
-
-        at = self.parser.next_token
-        self.once("base-uri", "XQST0032", at)
-        uri = self.uri()
-        self.static.base_uri = urljoin(self.static.base_uri or "", uri)
-
-    def boundary_space(self) -> None:
-        """Read preserve or strip."""
-        self.once("boundary-space", "XQST0068", self.parser.next_token)
-        self.static.boundary_space = self.parser.take_name("preserve", "strip").value == "preserve"
-
-    def construction(self) -> None:
-        """Read preserve or strip."""
-        self.once("construction", "XQST0067", self.parser.next_token)
-        self.static.preserve_types = self.parser.take_name("preserve", "strip").value == "preserve"
-
-    def ordering(self) -> None:
-        """Read ordered or unordered."""
-        self.once("ordering", "XQST0065", self.parser.next_token)
-        self.static.ordered = self.parser.take_name("ordered", "unordered").value == "ordered"
-
-    def copy_namespaces(self) -> None:
-        """Read preserve or no-preserve, inherit or no-inherit."""
-        self.once("copy-namespaces", "XQST0055", self.parser.next_token)
-        self.static.preserve_namespaces = self.parser.take_name("preserve", "no-preserve").value == "preserve"
-        self.parser.advance(",")
-        self.static.inherit_namespaces = self.parser.take_name("inherit", "no-inherit").value == "inherit"
-
-    def decimal_format(self) -> None:
-        """Read a named decimal format."""
-        name = self.parser.qname()
-        self.format(name.expand(), name)
-
-    def format(self, name: str | None, at: Any) -> None:
-        """Read the properties of a decimal format."""
-        parser = self.parser
-        self.once(f"decimal-format {name}", "XQST0111", at)
-        properties: dict[str, str] = {}
-        given: set[str] = set()
-        names = [
-            "decimal-separator",
-            "grouping-separator",
-            "infinity",
-            "minus-sign",
-            "NaN",
-            "percent",
-            "per-mille",
-            "zero-digit",
-            "digit",
-            "pattern-separator",
-            "exponent-separator",
-        ]
-        while parser.is_name(*names):
-            word = parser.advance()
-            if word.value in given:
-                raise word.wrong("XQST0114", f"{word.value} is given twice")
-            given.add(word.value)
-            parser.advance("=")
-            place = parser.next_token
-            value = self.string()
-            if word.value not in ("infinity", "NaN") and len(value) != 1:
-                raise place.wrong("XQST0097", f"{word.value} is one character")
-            if word.value == "zero-digit":
-                import unicodedata
-
-                if unicodedata.category(value) != "Nd" or unicodedata.digit(value) != 0:
-                    raise place.wrong("XQST0097", "zero-digit is a digit zero")
-            properties[word.value] = value
-        from clacks.xquery.static import StaticContext
-
-        made = {**StaticContext().decimal_formats[None], **properties}
-        special = [
-            "decimal-separator",
-            "grouping-separator",
-            "percent",
-            "per-mille",
-            "zero-digit",
-            "digit",
-            "pattern-separator",
-            "exponent-separator",
-        ]
-        marks = [made[key] for key in special if key != "zero-digit"]
-        zero = ord(made["zero-digit"])
-        if len(set(marks)) < len(marks) or any(zero <= ord(mark) < zero + 10 for mark in marks):
-            raise at.wrong("XQST0098", "two properties of the decimal format are the same character")
-        self.static.decimal_formats[name] = made
 
     def option(self) -> None:
         """Read an option; those of other engines are not looked at."""
         name = self.parser.qname()
         prefix = name.prefix
         expanded = name.expand(ANNOTATIONS)
-        value = self.string()
+        value = self.setters.string()
         del prefix
         uri, local = split_name(expanded)
         if uri == "http://www.w3.org/2010/xslt-xquery-serialization":
@@ -413,7 +236,7 @@ class Prolog:
                 raise name.wrong("XQST0108", "a library module declares no serialization parameters")
             from clacks.xquery.output import declare_output
 
-            declare_output(self, name, local, value)
+            declare_output(self.setters, name, local, value)
         self.static.options[expanded] = value
 
     def import_module(self) -> None:
@@ -426,7 +249,7 @@ class Prolog:
             prefix = parser.qname()
             parser.advance("=")
         at = parser.next_token
-        uri = self.uri()
+        uri = self.setters.uri()
         if not uri:
             raise at.wrong("XQST0088", "the namespace of an imported module is empty")
         if uri in self.imported:
@@ -435,14 +258,14 @@ class Prolog:
         if prefix is not None:
             if prefix.value in ("xml", "xmlns"):
                 raise prefix.wrong("XQST0070", f"prefix {prefix.value} cannot be bound")
-            self.declare_prefix(prefix, uri)
+            self.setters.declare_prefix(prefix, uri)
         hints = []
         if parser.is_name("at"):
             parser.advance()
-            hints.append(self.uri())
+            hints.append(self.setters.uri())
             while parser.next_token.symbol == ",":
                 parser.advance()
-                hints.append(self.uri())
+                hints.append(self.setters.uri())
         self.module.imports[uri] = self.load(uri, hints, word)
         self.module.import_tokens[uri] = at
 
