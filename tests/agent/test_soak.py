@@ -105,7 +105,7 @@ def _soak(running: Fleet, kinds: list[str]) -> None:
             running.ready(name)
 
     async def live() -> tuple[int, dict[str, int], str, float]:
-        assert await _right(running, 180.0) == ""
+        assert await _right(running, 300.0) == ""
         over = asyncio.Event()
         calling = asyncio.ensure_future(_callers(running, over))
         ends = await _havoc(running, kinds, Random(5))
