@@ -7,7 +7,9 @@ read on until the latest of them was seen there.
 
 An event is known by its id and its document together, so that nobody makes an event of others disappear by
 sending something else under its id. As many are remembered as ``remembered`` says, also while live: the agent
-that records publishes an event again that was perhaps not published when it, or its connection, ended.
+that records publishes an event again that was perhaps not published when it, or its connection, ended. Only
+stored events are published again, perhaps long after: as many of them are remembered beside the others, so
+that a stream of plain events does not make them forgotten.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ Item = TypeVar("Item")
 class _Held(Generic[Item]):
     id: str | None
     key: int | None
+    stored: bool
     item: Item
     size: int
 
@@ -44,7 +47,7 @@ class Joint(Generic[Item]):
     Args:
         events: How many live events may be held back.
         size: How many bytes of them.
-        remembered: How many events are remembered.
+        remembered: How many events are remembered, and how many more that were stored.
         after: The place in the log that the reader has read up to already, if it named one.
     """
 
@@ -59,7 +62,8 @@ class Joint(Generic[Item]):
         self._held: deque[_Held[Item]] = deque()
         self._bytes = 0
         self._remembered = remembered
-        self._known: dict[int, None] = {}
+        self._known: dict[int, bool] = {}
+        self._stored: dict[int, None] = {}
         self._recent: deque[str] = deque(maxlen=_BACK)
         self._lost: int | None = None
         self._lost_unknown = False
@@ -74,25 +78,25 @@ class Joint(Generic[Item]):
         """Whether events that were held back went and did not turn up in the log yet."""
         return self._lost is not None or self._lost_unknown
 
-    def live(self, id_: str | None, document: bytes, item: Item, size: int) -> bool:
+    def live(self, id_: str | None, document: bytes, item: Item, size: int, *, stored: bool = False) -> bool:
         """Take an event that came live; tell whether it is to be delivered now."""
         key = None if id_ is None else hash((id_, document))
         if self.holding:
-            self._held.append(_Held(id_, key, item, size))
+            self._held.append(_Held(id_, key, stored, item, size))
             self._bytes += size
             while len(self._held) > 1 and (
                 len(self._held) > self._most_events or self._bytes > self._most_bytes
             ):
                 self._let_go()
             return False
-        return self._new(id_, key)
+        return self._new(id_, key, stored)
 
     def _let_go(self) -> None:
         oldest = self._held.popleft()
         self._bytes -= oldest.size
         if oldest.key is None:
             self._lost_unknown = True  # it cannot be told from others: nothing shows that it came
-        elif oldest.key not in self._known:
+        elif not self._knows(oldest.key):
             self._lost = oldest.key
 
     def replayed(self, id_: str, document: bytes) -> bool:
@@ -100,17 +104,24 @@ class Joint(Generic[Item]):
         key = hash((id_, document))
         if key == self._lost:
             self._lost = None
-        return self._new(id_, key)
+        return self._new(id_, key, stored=True)
 
-    def _new(self, id_: str | None, key: int | None) -> bool:
+    def _knows(self, key: int) -> bool:
+        return key in self._known or key in self._stored
+
+    def _new(self, id_: str | None, key: int | None, stored: bool) -> bool:
         if key is None or id_ is None:
             return True
-        known = self._known
-        if key in known:
+        if self._knows(key):
             return False
-        known[key] = None
+        known = self._known
+        known[key] = stored
         if len(known) > self._remembered:
-            del known[next(iter(known))]
+            oldest = next(iter(known))
+            if known.pop(oldest):
+                self._stored[oldest] = None
+                if len(self._stored) > self._remembered:
+                    del self._stored[next(iter(self._stored))]
         self._recent.append(id_)
         return True
 
@@ -123,4 +134,4 @@ class Joint(Generic[Item]):
         self.holding = False
         held, self._held, self._bytes = self._held, deque(), 0
         self._lost, self._lost_unknown = None, False
-        return [one.item for one in held if self._new(one.id, one.key)]
+        return [one.item for one in held if self._new(one.id, one.key, one.stored)]

@@ -200,7 +200,8 @@ class Subscription:
         if joint is not None:
             if joint.after is not None and message.mentions(AGAIN) and _had(message, joint.after):
                 return  # its reader said that it had all up to there, perhaps in an earlier life
-            if not joint.live(_id_of(message), event.xml, item, item[3]):
+            id_, stored = _id_of(message)
+            if not joint.live(id_, event.xml, item, item[3], stored=stored):
                 return
         elif message.mentions(AGAIN):
             return  # perhaps a double, and nothing is remembered here
@@ -307,9 +308,10 @@ def _had(message: Message, after: tuple[int, int]) -> bool:
         return False
 
 
-def _id_of(message: Message) -> str | None:
+def _id_of(message: Message) -> tuple[str | None, bool]:
+    """Return the id of an event, and whether it stands in the log already."""
     try:
         id_ = message.properties.get("cloudEvents_id")
+        return (id_ if isinstance(id_, str) else None), LOG_ID in message.properties
     except ProtocolError:
-        return None
-    return id_ if isinstance(id_, str) else None
+        return None, False

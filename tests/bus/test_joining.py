@@ -119,6 +119,18 @@ def test_a_double_is_known_for_as_long_as_it_is_remembered() -> None:
     assert reader.got == [0, 1, 2, 3, 4, 0]
 
 
+def test_what_was_stored_is_known_however_many_plain_events_came_since() -> None:
+    reader = Reader(remembered=3)
+    reader.settle()
+    for n in (1, 2):
+        assert reader.joint.live(f"id-{n}", doc(n), n, 1, stored=True)
+    for n in range(10, 30):
+        reader.live(n)
+    assert not reader.joint.live("id-1", doc(1), 1, 1, stored=True), "published again after a long cut"
+    reader.live(10)
+    assert reader.got[-1] == 10, "plain ones are not published again"
+
+
 def test_bytes_bound_what_is_held_back_but_one_stays() -> None:
     joint: Joint[str] = Joint(events=100, size=10)
     joint.live("a", b"a", "a", 8)

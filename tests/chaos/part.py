@@ -137,10 +137,14 @@ class Mouth:
 class Ear:
     """Reads a subscription and writes down what it got.
 
-    Journal: ``got NAME TIME LOGID``, ``gap START END`` in seconds since 1970.
+    Journal: ``got NAME TIME LOGID``, ``gap START END`` in seconds since 1970, ``again NAME``. What an earlier
+    life wrote down counts as done: a plain event has no place in the log when it comes live, so by its place
+    alone the reader would get it once more.
     """
 
     def __init__(self, events: Subscription, journal: str | None = None, pause: float = 0.0) -> None:
+        lines = Journal.read(Path(journal)) if journal and os.path.exists(journal) else []
+        self._done = {line[1] for line in lines if line[0] == "got"}
         self.events = events
         self.journal = Journal(journal)
         self.pause = pause
@@ -155,6 +159,9 @@ class Ear:
     async def _listen(self) -> None:
         async for received in self.events.messages():
             name = received.event.root[0][0].text or ""
+            if name in self._done:
+                self.journal.note("again", name)
+                continue
             self.journal.note(
                 "got", name, repr(time.time()), str(received.properties.get("clacks_log_id", ""))
             )

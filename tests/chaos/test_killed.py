@@ -115,6 +115,7 @@ async def test_what_was_stored_survives_a_kill_of_every_process_in_turn(
             [received],
             note=f"{len(promised):,} answered, {len(promised) / took:.0f}/s with the outages",
         )
+        again = {line[1] for line in Journal.read(street.heard) if line[0] == "again"}
     missing = set(promised) - set(received)
     ledger.note += f", {len(missing)} of them missing"
     # What was not answered is promised nothing; if it came all the same it counts as sent.
@@ -122,6 +123,7 @@ async def test_what_was_stored_survives_a_kill_of_every_process_in_turn(
     book(ledger)
     assert not missing, f"{ledger.line()} {sorted(missing)[:5]}"
     assert ledger.doubled == 0, ledger.line()
+    assert not again & set(promised), "of stored events the place in the log says what was had"
 
 
 @BOTH
