@@ -47,7 +47,7 @@ async def test_each_matching_subscription_gets_its_copy_and_the_order_is_kept() 
         client = await served.connect()
         for topic in ("a/b", "a/+", "a/#", "#", "x"):
             await client.ask("subscribe", topic=topic)
-        sent = [f"{number}" for number in range(200)]
+        sent = [f"{number}" for number in range(60)]
         for text in sent:
             await client.ask("publish", topic="a/b", message=text)
         heard: dict[int, list[str]] = {}
@@ -73,7 +73,7 @@ async def test_messages_of_every_awkward_size_arrive() -> None:
 async def test_a_replay_goes_on_live_without_gap_and_double_while_others_publish() -> None:
     async with gateway(recording=True) as served:
         writer, reader = await served.connect(), await served.connect()
-        total, published = 300, 0
+        total, published = 120, 0
 
         async def publish() -> None:
             nonlocal published
@@ -82,7 +82,7 @@ async def test_a_replay_goes_on_live_without_gap_and_double_while_others_publish
                 published += 1
 
         publishing = asyncio.create_task(publish())
-        while published < 100:
+        while published < 40:
             await asyncio.sleep(0.001)
         await reader.ask("subscribe", topic="a", since=-60_000)
         heard = await texts(reader, total)
