@@ -530,15 +530,15 @@ class Flwor(Keyword):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate ``return`` for each tuple of the stream."""
+        meter = ctx.execution.meter
+        meter.step(1 + len(self.start))
         for clause in self.start:
             if not clause.holds(ctx):
                 return []
         result = self._items[-1].run
         loop = self.loop
-        meter = ctx.execution.meter
         if not self.middle and loop is None:
             # One let and a return is what filters look like.
-            meter.step()
             found: Sequence[Any] = result(ctx)
             return found
         stream: Iterator[None] = iter((None,))

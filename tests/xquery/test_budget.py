@@ -179,7 +179,7 @@ def test_long_range_is_never_made_into_a_list_where_it_need_not(query, result):
         "if (1) then " * 3000 + "1" + " else 1" * 3000,
         "for $x in 1 return " * 5000 + "1",
         "function() {" * 3000 + "1" + "}" * 3000,
-        "let $x := 1 " * 20_000 + "return 1",
+        "for $x in 1 " * 20_000 + "return 1",
         "/".join(["a"] * 50_000),
     ],
     ids=["parentheses", "elements", "signs", "conditions", "loops", "functions", "bindings", "steps"],
@@ -188,6 +188,19 @@ def test_deeply_nested_query_is_refused_not_crashed_on(text):
     seconds, result = cpu(lambda: compile_query(text).evaluate(DOCUMENT))
     assert isinstance(result, QueryBudgetExceeded), result
     assert seconds < 10
+
+
+def test_many_bindings_are_no_nesting_and_each_is_a_step():
+    lets = "let $x := 1 " * 2000
+    assert compile_query(lets + "return $x").evaluate() == [1]
+    with pytest.raises(QueryBudgetExceeded):
+        compile_query(
+            f"for $i in 1 to 100000 return count(({lets} return $x)) ", budget=BROKER_BUDGET
+        ).evaluate()
+    query = compile_query(f"for $i in 1 to 10 return ({lets} return $x)")
+    execution = Execution(Meter(DEFAULT))
+    query.execute(execution, None)
+    assert execution.meter.steps > 10 * 2000
 
 
 @pytest.mark.slow
