@@ -316,6 +316,8 @@ class Range(Binary):
 SMALL = 2**30
 """Integers up to here need no look at their size before they are multiplied."""
 
+NUMBERS = frozenset({int, float})
+
 INTEGRAL = frozenset(["+", "-", "*"])
 """Operators that make an integer of integers."""
 
@@ -341,11 +343,16 @@ class Arithmetic(Binary):
         """Return the value, None if an operand is empty."""
         first, second = self._items
         a = first.atom(ctx)
-        if a is None:
-            return None
+        if type(a) not in NUMBERS:
+            # An operand that is no number is an error, whatever the other one is: the index says so, too.
+            a = operand(a)
+            if a is None:
+                return None
         b = second.atom(ctx)
-        if b is None:
-            return None
+        if type(b) not in NUMBERS:
+            b = operand(b)
+            if b is None:
+                return None
         execution = ctx.execution
         meter = execution.meter
         meter.left -= 1
@@ -357,7 +364,7 @@ class Arithmetic(Binary):
                 return self.native(a, b)
             if cls is int and self.keeps_integers and -SMALL < a < SMALL and -SMALL < b < SMALL:
                 return self.native(a, b)
-        return OPERATIONS[self.symbol](operand(a), operand(b), meter, execution.timezone)
+        return OPERATIONS[self.symbol](a, b, meter, execution.timezone)
 
 
 @token("+", "-", lbp=40)

@@ -6,7 +6,7 @@ import weakref
 import pytest
 from lxml import etree
 
-from clacks.common.errors import QueryError, QuerySyntaxError
+from clacks.common.errors import QueryError, QueryEvaluationError, QuerySyntaxError
 from clacks.common.metrics import Metrics
 from clacks.common.xmltext import read_document
 from clacks.filters.index import FilterIndex, event_kinds
@@ -58,6 +58,17 @@ def test_style_is_understood(query: str, matches: bool, decides: bool, kinds: se
     assert explained.exactness == "exact"
     assert explained.decides is decides
     assert explained.kinds == kinds == event_kinds(PROLOG + query)
+
+
+@pytest.mark.parametrize(
+    "query", ["not(//f:Status * ())", "not(//f:Status * //f:Nowhere)", "empty(//f:Status + //f:Nowhere)"]
+)
+def test_text_that_is_no_number_is_an_error_though_the_other_operand_is_empty(query: str) -> None:
+    index = FilterIndex()
+    index.add("key", PROLOG + query)
+    assert index.match(EVENT) == set()
+    with pytest.raises(QueryEvaluationError, match="FORG0001"):
+        compile_query(PROLOG + query).evaluate(etree.XML(EVENT))
 
 
 def test_what_is_not_understood_is_left_to_the_engine() -> None:
