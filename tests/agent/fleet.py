@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -122,13 +123,10 @@ class Fleet:
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)
 
-    def stop(self, name: str, *, kill: bool) -> None:
-        """End a process: at once, or as an operator would."""
+    def stop(self, name: str, *, kill: bool, politely: signal.Signals = signal.SIGTERM) -> None:
+        """End a process: at once, or as an operator would (Ctrl-C is SIGINT)."""
         process = self.processes.pop(name)
-        if kill:
-            process.kill()
-        else:
-            process.terminate()
+        process.send_signal(signal.SIGKILL if kill else politely)
         process.wait(30)
 
     def worked(self) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ WORKERS = 8
 """Calls that one agent carries out at the same time, unless it is told otherwise."""
 
 
-async def _goodbye(running: Fleet, name: str) -> None:
-    """End an agent as systemd does; it must say so, and stop."""
+async def _goodbye(running: Fleet, name: str, politely: signal.Signals) -> None:
+    """End an agent as systemd (SIGTERM) or somebody at a terminal (SIGINT) does; it must say so, and stop."""
     async with Bus(running.url()) as bus:
         heard = await bus.subscribe(kinds=["NodeLeave"])
-        await asyncio.to_thread(running.stop, name, kill=False)
+        await asyncio.to_thread(running.stop, name, kill=False, politely=politely)
         async with asyncio.timeout(20.0):
             async for event in heard:
                 if event.to_dict()["Id"] == name:
@@ -55,13 +56,13 @@ async def _work(running: Fleet, rounds: int) -> tuple[set[str], set[str]]:
     return answered, unknown
 
 
-def _kill(running: Fleet, rounds: int) -> None:
+def _kill(running: Fleet, rounds: int, politely: signal.Signals) -> None:
     for name in ("agent-1", "agent-2"):
         running.start(name)
     for name in ("agent-1", "agent-2"):
         running.ready(name)
     answered, unknown = asyncio.run(_work(running, rounds))
-    asyncio.run(_goodbye(running, "agent-2"))
+    asyncio.run(_goodbye(running, "agent-2", politely))
     begun, done = running.worked()
     assert len(begun) == len(set(begun)), "nothing is begun twice"
     assert len(answered) + len(unknown) == 40 * rounds, "every caller hears of its call"
@@ -78,7 +79,7 @@ def test_a_killed_agent_loses_no_call_that_it_had_not_begun(tmp_path: Path) -> N
     with fleet(tmp_path) as running:
         running.start("broker")
         running.ready("broker")
-        _kill(running, 1)
+        _kill(running, 1, signal.SIGINT)
 
 
 @pytest.mark.broker
@@ -89,4 +90,4 @@ def test_a_killed_agent_loses_no_call_that_it_had_not_begun_on_rabbitmq(tmp_path
         RabbitMQ(dict.fromkeys(USERS, "secret")) as node,
         fleet(tmp_path, broker=f"amqp://{{user}}@127.0.0.1:{node.port}/org.clacks") as running,
     ):
-        _kill(running, 5)
+        _kill(running, 5, signal.SIGTERM)
