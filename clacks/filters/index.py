@@ -261,7 +261,7 @@ class FilterIndex:
             for entry in woken:
                 if entry.decides:
                     if entry.single and levels is None:
-                        levels = levels_apart(nodes)
+                        levels = levels_apart(nodes, max(each.single for each in woken))
                     if not entry.single or entry.single <= levels:  # type: ignore[operator]  # then it is known
                         matched.update(entry.keys)
                         continue

@@ -24,8 +24,8 @@ _OFTEN: Final = 64
 """What a fact that is only a path costs at least, counted in entries of an equality: it holds so often."""
 
 
-_FEW_PARTS: Final = 32
-"""So many parts of texts are looked for one by one."""
+_FEW_PARTS: Final = 8
+"""So many parts of texts are looked for one by one: ten of them take as long as one automaton."""
 
 
 class Asked:

@@ -81,6 +81,17 @@ class _Branch:
         return self.slot is not None and self.slot.plain and not self.leads_on
 
     @property
+    def only_child(self) -> bool:
+        """Whether nothing is asked here, and all that is asked further on is about children of one name."""
+        return (
+            self.slot is None
+            and self.direct
+            and len(self.children) == 1
+            and not self.below
+            and not self.others
+        )
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is asked here or further on."""
         return self.slot is None and not self.leads_on
@@ -202,7 +213,7 @@ def _children(place: _Branch, nodes: list[Node], view: View, work: _Work, asked:
         branches = _with_parts(children, view)
         if branches:
             branches = _with_texts(branches, lambda: place.find_children(view.root), view, asked)
-        _find(branches, view.root, work)
+        _find(branches, view, work)
         return
     if len(parents) == 1 and len(children) <= _LISTS:
         (parent,) = parents
@@ -239,12 +250,16 @@ def _descend(place: _Branch, nodes: list[Node], view: View, work: _Work, asked: 
     if branches and len(nodes) == 1:
         top = first.root if isinstance(first, View) else first
         branches = _with_texts(branches, top.iter, view, asked)
-    _find(branches, view.root, work)
+    _find(branches, view, work)
 
 
-def _find(branches: dict[str, _Branch], root: etree._Element, work: _Work) -> None:
+def _find(branches: dict[str, _Branch], view: View, work: _Work) -> None:
     for branch in branches.values():
-        hits = branch.find(root)
+        if branch.only_child:
+            # libxml2 goes on by itself: nobody asks for the nodes on the way.
+            _find(_with_parts(branch.children, view), view, work)
+            continue
+        hits = branch.find(view.root)
         if hits:
             work.append((branch, hits))
 

@@ -136,11 +136,11 @@ def node_texts(nodes: Sequence[Node]) -> set[str]:
     return texts
 
 
-def levels_apart(nodes: Sequence[Node]) -> int:
-    """Return up to how many levels above different nodes their ancestors are different, too."""
+def levels_apart(nodes: Sequence[Node], most: int) -> int:
+    """Return up to how many levels above different nodes their ancestors differ, too; ``most`` or less."""
     level = 0
     above: list[object] = list(nodes)
-    while True:
+    while level < most:
         above = [
             each.getparent() if isinstance(each, etree._Element) else getattr(each, "parent", None)
             for each in above
@@ -148,6 +148,7 @@ def levels_apart(nodes: Sequence[Node]) -> int:
         if None in above or len(set(above)) < len(above):
             return level
         level += 1
+    return level
 
 
 def _text_nodes(element: etree._Element) -> Iterator[TextNode]:
