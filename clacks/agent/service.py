@@ -23,6 +23,7 @@ from clacks.agent.forwarding import Forwarder
 from clacks.agent.nodes import NodeTable
 from clacks.agent.presence import Presence
 from clacks.bus import Bus, Service
+from clacks.bus.from_threads import LOOP_TIME, publish_from_thread
 from clacks.common.address import command_address
 from clacks.common.errors import CommandError, SettingsError
 from clacks.common.event import Event
@@ -42,9 +43,6 @@ PLUGINS: Final = "clacks.commands"
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the rights file and the schema folders: one listing of each folder."""
-
-PUBLISH_TIME = 10.0
-"""Seconds that a command waits for an event to leave; the bus itself gives up after five."""
 
 
 class RightsFile:
@@ -242,7 +240,7 @@ class Agent:
         # Gauges look into tables that belong to the loop.
         asked = asyncio.run_coroutine_threadsafe(self._read_metrics(), self._running_loop())
         try:
-            return asked.result(PUBLISH_TIME)
+            return asked.result(LOOP_TIME)
         except TimeoutError as error:  # the loop is stuck or has ended
             asked.cancel()
             raise CommandError(UNAVAILABLE, "the agent does not come to it") from error
@@ -339,14 +337,7 @@ class Agent:
     def _publish(self, event: Event) -> None:
         """Send an event from the worker thread of a command."""
         assert self._loop is not None
-        sent = asyncio.run_coroutine_threadsafe(self._bus.publish(event), self._loop)
-        try:
-            gone = sent.result(PUBLISH_TIME)
-        except TimeoutError:  # the loop is stuck or has ended
-            sent.cancel()
-            gone = False
-        if not gone:
-            raise CommandError(UNAVAILABLE, f"{event.kind} was dropped: the broker takes no events")
+        publish_from_thread(self._bus, self._loop, event)
 
     async def _watch(self) -> None:
         while True:

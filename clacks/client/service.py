@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from clacks.bus import Bus, BusState, Service, StateChange, Subscription
+from clacks.bus.from_threads import publish_from_thread
 from clacks.client import desktop, machine
 from clacks.client.announcement import NetworkDevice, announcement
 from clacks.client.commands import BasicCommands, NotifyCommand
@@ -26,7 +27,7 @@ from clacks.common.address import client_address
 from clacks.common.command import CommandTable
 from clacks.common.errors import BusError, CommandError, InvalidEvent, LinkRefused
 from clacks.common.event import Event
-from clacks.common.jsonrpc import FORBIDDEN, UNAVAILABLE, Request
+from clacks.common.jsonrpc import FORBIDDEN, Request
 from clacks.common.plugins import PluginContext, PluginFailure, register_plugins
 from clacks.common.presence import CLIENTS_PROPERTY, INSTANCE_PROPERTY, WANTED_PROPERTY
 from clacks.common.schema import SchemaRegistry
@@ -41,7 +42,6 @@ PLUGINS: Final = "clacks.client_commands"
 
 _DEVICES_AGAIN: Final = 10.0  # seconds between two looks at the network devices
 _GOODBYE: Final = 5.0  # seconds that ClientLeave may take
-_PUBLISH_TIME: Final = 10.0  # seconds that a command waits for an event to leave
 
 
 class Client:
@@ -250,14 +250,7 @@ class Client:
     def _publish(self, event: Event) -> None:
         """Send an event from the worker thread of a command."""
         assert self._loop is not None
-        sent = asyncio.run_coroutine_threadsafe(self._bus.publish(event), self._loop)
-        try:
-            gone = sent.result(_PUBLISH_TIME)
-        except TimeoutError:  # the loop is stuck or has ended
-            sent.cancel()
-            gone = False
-        if not gone:
-            raise CommandError(UNAVAILABLE, f"{event.kind} was dropped: the broker takes no events")
+        publish_from_thread(self._bus, self._loop, event)
 
     async def _send(self, event: Event) -> None:
         try:
