@@ -22,7 +22,8 @@ from clacks.dialects.actions import Form, Wanted
 from clacks.dialects.delivered import Delivered
 from clacks.dialects.topics import PatternTree
 from clacks.filters.index import FilterIndex, event_kinds
-from clacks.net.web_link import Link, Outbox
+from clacks.net.web_link import Link
+from clacks.net.web_outbox import Audience, Outbox
 from clacks.xquery.budget import BROKER_BUDGET, BUDGET_CODE
 
 __all__ = ["Fanout", "Subscriber"]
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 _JUDGED: Final = 2.0
 """Seconds of CPU that one query may take on events that were: 10^5 events for most, 100 for a hostile one."""
+
+_MANY: Final = 8
+"""Links that see an event alike, from which on they are written to as an audience."""
 
 _PLANS: Final = 4096
 """Topics whose plan is remembered."""
@@ -124,12 +128,27 @@ class Subscriber:
 
 
 class _Plan:
-    __slots__ = ("asked", "groups", "version")
+    """Who gets the events of a topic: many at once, a few, and those to ask for each event."""
+
+    __slots__ = ("asked", "audiences", "few", "many", "version")
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.groups: list[tuple[_Look, list[Link]]] = []
+        self.many: list[tuple[_Look, Audience]] = []
+        self.audiences: tuple[Audience, ...] = ()
+        self.few: list[tuple[_Look, list[Link]]] = []
         self.asked: list[Subscriber] = []
+
+    def group(self, groups: dict[_Look, list[Link]]) -> None:
+        """Take those for whom topic and rights decide."""
+        alone = len({link for links in groups.values() for link in links}) == sum(map(len, groups.values()))
+        for look, links in groups.items():
+            # Who gets an event twice gets it as two subscriptions do: each event in turn.
+            if alone and len(links) >= _MANY:
+                self.many.append((look, Audience(links)))
+            else:
+                self.few.append((look, links))
+        self.audiences = tuple(audience for _, audience in self.many)
 
 
 class Fanout:
@@ -242,21 +261,19 @@ class Fanout:
         if plan is None or plan.version != self._version:
             plan = self._plan(delivered, topic)
         count = 0
-        outbox = self._outbox
-        dirty = outbox.dirty
-        before = len(dirty)
-        for look, links in plan.groups:
+        if plan.many:
+            self._outbox.share(plan.audiences)
+            for look, audience in plan.many:
+                frame = look.frame_of(delivered, topic)
+                if frame is not None:
+                    audience.frames.append(frame)
+                    count += len(audience.links)
+        for look, links in plan.few:
             frame = look.frame_of(delivered, topic)
-            if frame is None:
-                continue
-            count += len(links)
-            for link in links:
-                pending = link.pending
-                if not pending:
-                    dirty.append(link)
-                pending.append(frame)
-        if len(dirty) != before:
-            outbox.schedule()
+            if frame is not None:
+                for link in links:
+                    link.write(frame)
+                count += len(links)
         if plan.asked:
             count += self._ask(plan.asked, delivered, topic)
         self._delivered.value += count
@@ -273,7 +290,7 @@ class Fanout:
                 groups.setdefault(subscriber.look, []).append(subscriber.link)
             else:
                 plan.asked.append(subscriber)
-        plan.groups = list(groups.items())
+        plan.group(groups)
         self._plans[topic] = plan
         self._plans.move_to_end(topic)
         if len(self._plans) > _PLANS:

@@ -32,7 +32,8 @@ from clacks.dialects.exchange import Request, Response
 from clacks.dialects.session import Hello
 from clacks.net.tls import channel_of
 from clacks.net.web_frames import chunk, plain, text_frame
-from clacks.net.web_link import Link, Outbox
+from clacks.net.web_link import Link
+from clacks.net.web_outbox import Outbox
 
 __all__ = ["Answer", "Streaming", "Upgrade", "WebHandler", "WebListener", "WebServer"]
 
@@ -95,9 +96,31 @@ class WebHandler(Protocol):
 
 
 class _Requests(web.RequestHandler):
-    """aiohttp's, which would answer what cannot be read with what it was."""
+    """aiohttp's, which would answer what cannot be read with what it was; its link hears what happens."""
 
-    __slots__ = ()
+    __slots__ = ("link",)
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.link: Link | None = None
+
+    def pause_writing(self) -> None:
+        """Take note that the transport holds something back."""
+        super().pause_writing()
+        if self.link is not None:
+            self.link.paused()
+
+    def resume_writing(self) -> None:
+        """Take note that it holds nothing back any more."""
+        super().resume_writing()
+        if self.link is not None:
+            self.link.resumed()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Take note that the connection is gone."""
+        if self.link is not None:
+            self.link.lost()
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -149,7 +172,7 @@ class WebServer:
         self._quiet: dict[Any, float] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._links: dict[Link, None] = {}
+        self._links: dict[Link, _Requests] = {}
         self._connections = metrics.counter("web_connections")
 
     @property
@@ -186,7 +209,7 @@ class WebServer:
             protocol = _Requests(
                 server,
                 loop=loop,
-                access_log=None,  # type: ignore[arg-type]  # allowed; the handler writes a line without the query
+                access_log=None,  # the handler writes a line without the query
                 keepalive_timeout=self._limits.web_keepalive,
                 read_bufsize=_READ,
                 auto_decompress=False,
@@ -363,16 +386,13 @@ class WebServer:
             return None
 
         link = self._link(raw, text_frame, receive, writer.drain)
-        self._links[link] = None
-        self._connections.value += 1
         try:
             await upgrade.run(link)
         finally:
-            self._connections.value -= 1
-            self._links.pop(link, None)
             link.flush()
             if not link.closed:
                 link.close()
+            self._over(link)
         return socket_
 
     async def _stream(self, raw: web.BaseRequest, streaming: Streaming) -> web.StreamResponse:
@@ -385,16 +405,13 @@ class WebServer:
         response.force_close()
         writer = await response.prepare(raw)
         assert writer is not None
-        await writer.drain()
+        await writer.drain()  # our chunks go past aiohttp, which may hold the headers back
 
         async def receive() -> str | bytes | None:
             await asyncio.sleep(streaming.ping)
             return b""
 
         link = self._link(raw, chunk if chunked else plain, receive, writer.drain)
-        # Our chunks go to the transport itself: aiohttp may still hold the headers back.
-        self._links[link] = None
-        self._connections.value += 1
 
         async def beat() -> None:
             while not link.closed:
@@ -406,9 +423,8 @@ class WebServer:
             await streaming.run(link)
         finally:
             beating.cancel()
-            self._connections.value -= 1
-            self._links.pop(link, None)
             link.flush()
+            self._over(link)
         return response
 
     def _link(
@@ -418,9 +434,11 @@ class WebServer:
         receive: Callable[[], Awaitable[str | bytes | None]],
         drain: Callable[[], Awaitable[None]],
     ) -> Link:
-        transport = raw.transport
+        transport, protocol = raw.transport, raw.protocol
         assert transport is None or isinstance(transport, asyncio.Transport)
-        return Link(
+        assert isinstance(protocol, _Requests)
+        descriptor = _descriptor(transport)
+        link = Link(
             self.outbox,
             transport,
             framed,
@@ -428,13 +446,38 @@ class WebServer:
             receive=receive,
             drain=drain,
             address=_address(raw),
+            descriptor=descriptor,
         )
+        protocol.link = link
+        if descriptor is not None and transport is not None:
+            # Anything that is held back counts: it goes first.
+            transport.set_write_buffer_limits(0)
+            if transport.get_write_buffer_size():
+                link.paused()
+        self._links[link] = protocol
+        self._connections.value += 1
+        return link
+
+    def _over(self, link: Link) -> None:
+        """Forget a link, once nobody writes to it any more."""
+        self._links.pop(link).link = None
+        self._connections.value -= 1
+        self.outbox.forget(link)
 
 
 def _last(status: int) -> web.Response:
     response = web.Response(status=status, text=HTTPStatus(status).phrase, headers={"Server": "clacks"})
     response.force_close()
     return response
+
+
+def _descriptor(transport: asyncio.Transport | None) -> int | None:
+    """Return the number of a socket that may be written to past its transport."""
+    if transport is None or transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
+        return None
+    held = transport.get_extra_info("socket")
+    number = -1 if held is None else int(held.fileno())
+    return number if number >= 0 else None
 
 
 def _address(raw: web.BaseRequest) -> str:

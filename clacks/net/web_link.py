@@ -1,4 +1,4 @@
-"""What the gateway holds of one connection: where it writes, and the turn of the loop in which that is sent.
+"""What the gateway holds of one connection: where it writes, and whether that may be done without a look.
 
 Everything that a connection gets within one turn is joined and written once. The frames go to the transport
 as they are: they were made for all receivers together. A reader that does not keep up has the transport's
@@ -9,67 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from clacks.common.metrics import Metrics
 from clacks.net.web_frames import close_frame
+from clacks.net.web_outbox import Outbox
 
-__all__ = ["Link", "Outbox"]
+__all__ = ["Link"]
 
 _log = logging.getLogger(__name__)
 
 _GOODBYE: Final = 2.0
 """Seconds that a peer has to answer our close frame."""
-
-
-class Outbox:
-    """The links that have something to write; written in the next turn of the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, metrics: Metrics) -> None:
-        self.dirty: list[Link] = []
-        """Links that just got their first unwritten frame; who appends here calls `schedule` once."""
-        self.metrics = metrics
-        self.cut = metrics.counter("web_cut_off")
-        self._loop = loop
-        self._scheduled = False
-
-    def schedule(self) -> None:
-        """See to it that what is dirty is written soon."""
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Write everything now."""
-        self._scheduled = False
-        dirty, self.dirty = self.dirty, []
-        write = os.write
-        # With a thousand readers this runs twenty thousand times a second: nothing here is for beauty.
-        for link in dirty:
-            pending = link.pending
-            if not pending:
-                continue
-            data = pending[0] if len(pending) == 1 else b"".join(pending)
-            pending.clear()
-            transport = link.transport
-            if transport is None:
-                continue
-            descriptor = link.descriptor
-            # With nothing buffered the kernel may have it at once. The number is that of this connection
-            # until the transport closes.
-            if descriptor is not None and not (transport.is_closing() or transport.get_write_buffer_size()):
-                try:
-                    written = write(descriptor, data)
-                except OSError:
-                    written = 0  # full, or gone: the transport finds out
-                if written == len(data):
-                    continue
-                data = data[written:]
-            transport.write(data)
-            if transport.get_write_buffer_size() > link.limit:
-                link.cut_off()
 
 
 class Link:
@@ -79,7 +30,8 @@ class Link:
         framed: Makes of a message what is written.
         pending: Frames of this turn. Whoever appends to an empty one puts the link into ``outbox.dirty``.
         transport: Where they go; None when the link is over.
-        descriptor: Of the socket, if what is written to it is what the peer gets; None with TLS.
+        descriptor: Of the socket, if what is written to it is what the peer gets, and whoever made this link
+            calls `paused`, `resumed` and `lost`; else None.
         limit: Bytes that may wait in the transport.
         address: IP address of the peer, or ``unix``.
     """
@@ -106,13 +58,14 @@ class Link:
         receive: Callable[[], Awaitable[str | bytes | None]],
         drain: Callable[[], Awaitable[None]],
         address: str = "",
+        descriptor: int | None = None,
     ) -> None:
         self.outbox = outbox
         self.framed = framed
         self.pending: list[bytes] = []
         self.address = address
         self.transport = transport
-        self.descriptor = _descriptor(transport)
+        self.descriptor = descriptor
         self.limit = limit
         self._receive = receive
         self._drain = drain
@@ -127,12 +80,31 @@ class Link:
         """Whether the peer has not taken everything that was handed to the transport."""
         return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
+    # -- what its protocol says
+
+    def paused(self) -> None:
+        """Take note that the transport holds something back."""
+        self.outbox.busy.add(self)
+
+    def resumed(self) -> None:
+        """Take note that it holds nothing back any more."""
+        if self.transport is not None:
+            self.outbox.busy.discard(self)
+
+    def lost(self) -> None:
+        """Take note that the connection is gone; its descriptor is somebody else's from now on."""
+        self.transport = None
+        self.outbox.busy.add(self)
+
+    # -- writing
+
     def send(self, message: bytes) -> None:
         """Send a message that only this peer gets."""
         self.write(self.framed(message))
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is made already."""
+        self.outbox.part(self)
         pending = self.pending
         if not pending:
             self.outbox.dirty.append(self)
@@ -141,6 +113,7 @@ class Link:
 
     def flush(self) -> None:
         """Hand what is pending to the transport; cut off who does not read."""
+        self.outbox.part(self)
         data = b"".join(self.pending)
         self.pending.clear()
         transport = self.transport
@@ -190,6 +163,7 @@ class Link:
         """Cut the connection."""
         self.pending.clear()
         transport, self.transport = self.transport, None
+        self.outbox.busy.add(self)
         if transport is not None:
             transport.abort()
 
@@ -197,15 +171,8 @@ class Link:
         """Write what is pending, the last of it."""
         self.flush()
         transport, self.transport = self.transport, None
+        self.outbox.busy.add(self)
         return None if transport is None or transport.is_closing() else transport
-
-
-def _descriptor(transport: asyncio.Transport | None) -> int | None:
-    if transport is None or transport.get_extra_info("ssl_object") is not None:
-        return None
-    held = transport.get_extra_info("socket")
-    number = -1 if held is None else int(held.fileno())
-    return number if number >= 0 else None
 
 
 def _end(transport: asyncio.Transport) -> None:

@@ -15,7 +15,8 @@ from clacks.dialects.actions import Encoded, Wanted
 from clacks.dialects.delivered import Delivered
 from clacks.gateway.fanout import Fanout
 from clacks.net.web_frames import text_frame
-from clacks.net.web_link import Link, Outbox
+from clacks.net.web_link import Link
+from clacks.net.web_outbox import Outbox
 from tests.costs import cpu_seconds
 
 REGISTRY = SchemaRegistry()
@@ -36,6 +37,22 @@ class Plain:
         return Encoded(b"<", f">{delivered.topic}".encode())
 
 
+class Taking:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+
 class House:
     def __init__(self) -> None:
         self.rights: Rights = RIGHTS
@@ -47,7 +64,12 @@ class House:
 
     def link(self) -> Link:
         none = cast("Any", None)
-        return Link(self.outbox, none, text_frame, limit=1, receive=none, drain=none)
+        return Link(self.outbox, cast("Any", Taking()), text_frame, limit=1, receive=none, drain=none)
+
+    def written(self, link: Link) -> list[bytes]:
+        """What went to the transport, in pieces as it was written."""
+        self.outbox.flush()
+        return cast("Any", link.transport).written  # type: ignore[no-any-return]
 
     def add(self, link: Link, wanted: Wanted, *, user: str = "ann", splice: bytes = b"1", **more: Any) -> Any:
         access = Access(Identity(user, read=more.pop("read", None)), lambda: self.rights)
@@ -71,9 +93,36 @@ def test_a_message_is_encoded_once_for_all_who_see_it_alike() -> None:
         house.add(link, Wanted(topics="a/#"), splice=b"1" if number < 9 else b'"x"')
     assert house.fanout.deliver(topic()) == 10
     assert house.form.asked == 2
-    assert [link.pending for link in links[:9]] == [[text_frame(b"<1>a/b")]] * 9
-    assert links[9].pending == [text_frame(b'<"x">a/b')]
-    assert links[0].pending[0] is links[8].pending[0]
+    assert [house.written(link) for link in links[:9]] == [[text_frame(b"<1>a/b")]] * 9
+    assert house.written(links[9]) == [text_frame(b'<"x">a/b')]
+    assert house.written(links[0])[0] is house.written(links[8])[0]
+
+
+@pytest.mark.parametrize("others", [0, 20])
+def test_events_of_two_topics_keep_their_order_on_each_connection(others: int) -> None:
+    house = House()
+    one, both = house.link(), house.link()
+    for link in [one, both, *(house.link() for _ in range(others))]:
+        house.add(link, Wanted(topics="a/b"), splice=b"1")
+    house.add(both, Wanted(topics="a/c"), splice=b"2")
+    for name in ("a/b", "a/b", "a/c", "a/b"):
+        house.fanout.deliver(topic(name))
+    frames = {name: text_frame(f"<{splice}>{name}".encode()) for name, splice in (("a/b", 1), ("a/c", 2))}
+    assert b"".join(house.written(one)) == frames["a/b"] * 3
+    assert b"".join(house.written(both)) == frames["a/b"] * 2 + frames["a/c"] + frames["a/b"]
+
+
+def test_a_connection_with_two_subscriptions_gets_each_event_twice_before_the_next() -> None:
+    house = House()
+    links = [house.link() for _ in range(20)]
+    for link in links:
+        house.add(link, Wanted(topics="a/b"), splice=b"1")
+    house.add(links[0], Wanted(topics="a/#"), splice=b"2")
+    for _ in range(2):
+        house.fanout.deliver(topic())
+    first, second = text_frame(b"<1>a/b"), text_frame(b"<2>a/b")
+    assert b"".join(house.written(links[0])) in ((first + second) * 2, (second + first) * 2)
+    assert b"".join(house.written(links[19])) == text_frame(b"<1>a/b") * 2
 
 
 def test_rights_that_change_count_for_the_next_event() -> None:

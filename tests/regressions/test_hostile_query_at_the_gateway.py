@@ -20,7 +20,7 @@ from clacks.dialects.delivered import Delivered
 from clacks.gateway import fanout as module
 from clacks.gateway.fanout import Fanout
 from clacks.gateway.history import History
-from clacks.net.web_link import Outbox
+from clacks.net.web_outbox import Outbox
 from clacks.store.api import NewEntry
 from clacks.store.sqlite import SqliteStore
 from tests.gateway.served import REGISTRY, phone
