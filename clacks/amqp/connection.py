@@ -460,7 +460,7 @@ class BusConnection:
         self._ended(_Input.REMOTE_CLOSE, name, words)
 
     def _transport_error(self, event: ProtonEvent) -> None:
-        name, words = _said(self.engine.transport.condition)
+        name, words = self.engine.failure
         if self.state is not ConnectionState.CLOSING:
             self._ended(_Input.LOST, name or "amqp:connection:forced", words or "the connection broke")
 
@@ -579,10 +579,6 @@ def _end(session: Session) -> None:
     if not session.state & Session.LOCAL_CLOSED:
         session.close()
         session.free()
-
-
-def _said(condition: Any) -> tuple[str, str]:
-    return (str(condition.name), condition.description or "") if condition else ("", "")
 
 
 def _describe(

@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 from cproton_ffi import ffi, lib
 from proton import Collector, Condition, Connection, Delivery, Event, Link, Transport
 
+from clacks.amqp.conditions import SURFACE, outcome_condition, peer_gave_reason, transport_condition
 from clacks.common.errors import ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 
@@ -484,6 +485,16 @@ class Engine:
             view = view[taken:]
         self.touch()
 
+    @property
+    def failure(self) -> tuple[str, str]:
+        """Why proton gave the connection up: name and words, or two empty texts."""
+        return transport_condition(self._transport_ptr)
+
+    @property
+    def peer_gave_reason(self) -> bool:
+        """Whether the peer closed the connection with an error."""
+        return peer_gave_reason(self._connection_ptr)
+
     def eof(self) -> None:
         """Note that the peer will send nothing more."""
         lib.pn_transport_close_tail(self._transport_ptr)
@@ -671,12 +682,7 @@ class Engine:
             return  # the peer only said that it received it: no outcome yet
         context = sender._open.pop(delivery, None)
         if name == "rejected":
-            condition = Delivery.wrap(delivery).remote.condition  # type: ignore[no-untyped-call]
-            outcome = Outcome(
-                "rejected",
-                condition.name if condition else "",
-                (condition.description or "") if condition else "",
-            )
+            outcome = Outcome("rejected", *outcome_condition(delivery))
         elif name == "modified":
             remote = Delivery.wrap(delivery).remote  # type: ignore[no-untyped-call]
             outcome = Outcome(
@@ -714,6 +720,7 @@ def require_proton() -> None:
 
 
 _SURFACE: Final = (
+    *SURFACE,
     "pn_collector_peek",
     "pn_collector_pop",
     "pn_delivery",

@@ -243,15 +243,15 @@ class BrokerConnection:
         self.opened = True
 
     def _connection_closed(self, event: Any) -> None:
-        if event.connection.remote_condition is not None:
+        if self.engine.peer_gave_reason:
             self._give_up_waiting()  # it hung up on us, because it heard nothing, say: no good-bye
         self._release_all()
         event.connection.close()
         self._end("closed by the peer")
 
     def _transport_failed(self, event: Any) -> None:
-        condition = event.transport.condition
-        self._end(f"{condition.name}: {condition.description}" if condition else "failed")
+        name, words = self.engine.failure
+        self._end(f"{name}: {words}" if name else "failed")
 
     def _end(self, reason: str) -> None:
         if not self.ended:

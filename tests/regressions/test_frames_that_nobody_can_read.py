@@ -2,7 +2,8 @@
 
 A container id that is no UTF-8 was read when its owner took a message of a queue: the error ended the
 connection of whoever had sent that message. A broker's open frame with a symbol beyond ASCII ended
-the client's loop, a character beyond Unicode in a filter the connection without a word.
+the client's loop, a character beyond Unicode in a filter the connection without a word. The same did a link
+attached twice, as proton's error quotes its name, and words with which a message was rejected.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from tests.broker.world import Peer, World
 
 MARKER = "zzzzzzzz"
 NONSENSE = b"\xff" * 8
+CALL = (
+    b'<Event xmlns="http://www.gonicus.de/Events"><PhoneStatus><CallerId>1</CallerId>'
+    b"<ReceiverId>2</ReceiverId><Status>busy</Status></PhoneStatus></Event>"
+)
 
 
 class Forger(Engine):
@@ -90,3 +95,53 @@ def test_what_a_broker_says_and_nobody_can_read_ends_the_connection(where: str) 
     client.free()
     broker.free()
     assert [event.condition for event in closed] == ["amqp:decode-error"]
+
+
+def test_a_link_attached_twice_whose_name_is_no_text_closes_its_own_connection_only() -> None:
+    """proton's error quotes the name."""
+
+    class Twice(Forger):
+        def bytes_to_send(self) -> bytes:
+            return super().bytes_to_send().replace(b"yyyyyyyy", NONSENSE)
+
+    world = World()
+    bad, good = world.peer(), world.peer()
+    bad.engine.__class__ = Twice
+    bad.on_endpoint = lambda event: None  # type: ignore[method-assign]  # it cannot read its own words either
+    good.receiver("org.clacks.event")
+    for name in (MARKER, "yyyyyyyy"):
+        link = bad.session.sender(name)
+        link.target.address = "org.clacks.event"
+        link.open()
+    bad.engine.touch()
+    world.run()
+    assert bad.connection.ended == "amqp:invalid-field: link name already attached: " + "\ufffd" * 8
+    good.send(good.sender("org.clacks.event.PhoneStatus"), Message(body=CALL, subject="PhoneStatus"))
+    assert len(good.got) == 1
+
+
+def test_a_consumer_that_rejects_with_words_nobody_can_read_disturbs_nobody() -> None:
+    world = World()
+    caller, agent = world.peer(), world.peer("agent")
+    agent.hold = True
+    agent.receiver("org.clacks.command.core")
+    queue = caller.sender("org.clacks.command.core")
+    caller.send(queue, Message(body=b"{}", user_id=b"admin"), context=1)
+    [call] = agent.incoming
+    assert call is not None
+    agent.engine.__class__ = Forger
+    call.reject("amqp:precondition-failed", MARKER)
+    agent.engine.touch()
+    world.run()
+    [(context, outcome)] = caller.outcomes
+    assert (context, outcome.name, outcome.condition) == (1, "rejected", "amqp:precondition-failed")
+    assert outcome.description == "\ufffd" * 8
+
+
+def test_a_peer_that_hangs_up_with_words_nobody_can_read_is_gone_like_any_other() -> None:
+    world = World()
+    peer = world.peer()
+    peer.engine.__class__ = Forger
+    peer.engine.close("amqp:connection:forced", MARKER)
+    world.run()
+    assert peer.connection.ended == "closed by the peer"
