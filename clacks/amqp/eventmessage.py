@@ -15,15 +15,19 @@ from typing import Any, Final
 from clacks.amqp.messages import Message, encode, encode_body
 from clacks.amqp.types import encode_value
 
-__all__ = ["EVENT_CONTENT_TYPE", "RESERVED", "EventEncoder", "EventIdentity", "attributes_of"]
+__all__ = ["EVENT_CONTENT_TYPE", "ON_BEHALF_OF", "RESERVED", "EventEncoder", "EventIdentity", "attributes_of"]
 
 EVENT_CONTENT_TYPE: Final = "application/xml"
+ON_BEHALF_OF: Final = "clacks_on_behalf_of"
+"""Application property of events and calls: in whose name a gateway speaks."""
 RESERVED: Final = frozenset(
     f"cloudEvents_{name}" for name in ("specversion", "id", "type", "source", "time", "datacontenttype")
 )
 """Application properties that the encoder writes itself."""
 
 _ID_DIGITS: Final = 10
+_MOST_TEMPLATES: Final = 1000
+"""Types times users that are remembered, half a KB each."""
 _TIME_LENGTH: Final = len("2026-01-01T00:00:00.000000Z")
 
 
@@ -56,7 +60,7 @@ class EventEncoder:
         self._source = source
         self._unique = unique
         self._number = 0
-        self._templates: dict[str, tuple[bytes, bytes]] = {}
+        self._templates: dict[tuple[str, str], tuple[bytes, bytes, bytes]] = {}
         self._second = -1
         self._second_text = ""
 
@@ -67,12 +71,14 @@ class EventEncoder:
             f"{self._unique}{self._number:0{_ID_DIGITS}x}", self._source, round(now * 1_000_000)
         )
 
-    def encode(self, kind: str, xml: bytes, now: float) -> bytes:
-        """Write an event; ``now`` in seconds since 1970."""
-        template = self._templates.get(kind)
+    def encode(self, kind: str, xml: bytes, now: float, on_behalf_of: str = "") -> bytes:
+        """Write an event; ``now`` in seconds since 1970. ``on_behalf_of`` is one of few names, or none."""
+        template = self._templates.get((kind, on_behalf_of))
         if template is None:
-            template = self._templates[kind] = self._template(kind)
-        head, middle = template
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            template = self._templates[kind, on_behalf_of] = self._template(kind, on_behalf_of)
+        head, middle, tail = template
         self._number = number = self._number + 1
         return b"".join(
             (
@@ -80,6 +86,7 @@ class EventEncoder:
                 f"{self._unique}{number:0{_ID_DIGITS}x}".encode(),
                 middle,
                 self._time(now).encode(),
+                tail,
                 encode_body(xml),
             )
         )
@@ -122,16 +129,18 @@ class EventEncoder:
         }
         return encode(message)
 
-    def _template(self, kind: str) -> tuple[bytes, bytes]:
-        """Return what comes before the id, and what comes between it and the time."""
-        filled = self.encode_with(kind, b"", 0.0)
+    def _template(self, kind: str, on_behalf_of: str) -> tuple[bytes, bytes, bytes]:
+        """Return what comes before the id, between it and the time, and between that and the body."""
+        more = {ON_BEHALF_OF: on_behalf_of} if on_behalf_of else None
+        filled = self.encode_with(kind, b"", 0.0, more)
         self._number -= 1
         whole = filled[: -len(encode_body(b""))]
-        time_at = len(whole) - _TIME_LENGTH
+        after = sum(len(encode_value(text)) for pair in (more or {}).items() for text in pair)
+        time_at = len(whole) - after - _TIME_LENGTH
         key = encode_value("cloudEvents_time")
         id_end = time_at - 2 - len(key)  # constructor and length of the time
         id_at = id_end - len(self._unique.encode()) - _ID_DIGITS
-        return whole[:id_at], whole[id_end:time_at]
+        return whole[:id_at], whole[id_end:time_at], whole[time_at + _TIME_LENGTH :]
 
     def _time(self, now: float) -> str:
         second, micro = divmod(round(now * 1_000_000), 1_000_000)

@@ -17,6 +17,7 @@ from clacks.amqp.connection import (
     Settled,
 )
 from clacks.amqp.engine import Receiver
+from clacks.amqp.eventmessage import ON_BEHALF_OF
 from clacks.amqp.messages import Message, decode, encode
 from clacks.amqp.profiles import NodeKind
 from clacks.bus.calls import Call, CallInput, CallState
@@ -38,8 +39,6 @@ __all__ = ["CALL_CONTENT_TYPE", "ON_BEHALF_OF", "Caller"]
 log = logging.getLogger(__name__)
 
 CALL_CONTENT_TYPE: Final = "application/json"
-ON_BEHALF_OF: Final = "clacks_on_behalf_of"
-"""Application property: the user for whom a gateway speaks."""
 
 _REPLY_CREDIT: Final = 100
 _AGAIN: Final = 0.25  # seconds before a call goes out again that was given back

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from clacks.amqp.connection import LinkClosed
-from clacks.amqp.eventmessage import EventEncoder, EventIdentity
+from clacks.amqp.eventmessage import ON_BEHALF_OF, EventEncoder, EventIdentity
 from clacks.amqp.profiles import NodeKind
 from clacks.bus.links import Line, Outlet
 from clacks.common.address import event_address
@@ -70,8 +70,9 @@ class Publisher:
             LinkRefused, ConnectionLost, ValueError, TypeError: As `Bus.publish` says.
         """
         kind = event.kind
-        if properties is None and expires is None and identity is None:
-            raw = self._encoder.encode(kind, event.xml, time.time())
+        behalf = properties.get(ON_BEHALF_OF) if properties and len(properties) == 1 else None
+        if (properties is None or behalf) and expires is None and identity is None:
+            raw = self._encoder.encode(kind, event.xml, time.time(), behalf or "")
         else:
             raw = self._encoder.encode_with(kind, event.xml, time.time(), properties, expires, identity)
         outlet = self._outlets.get(kind)

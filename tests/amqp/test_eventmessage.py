@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from clacks.amqp.eventmessage import EventEncoder, attributes_of
+from clacks.amqp.eventmessage import ON_BEHALF_OF, EventEncoder, attributes_of
 from clacks.amqp.messages import decode
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC).timestamp()
@@ -35,6 +35,17 @@ def test_both_ways_of_writing_give_the_same_message() -> None:
     fast, slow = encoder(), encoder()
     for _ in range(3):
         assert fast.encode("PhoneStatus", b"<x/>", NOW) == slow.encode_with("PhoneStatus", b"<x/>", NOW)
+
+
+def test_what_is_sent_in_somebodys_name_says_so_in_both_ways_of_writing() -> None:
+    fast, slow = encoder(), encoder()
+    for user in ("ann", "u" * 300, "ann", "jürgen"):
+        written = fast.encode("PhoneStatus", b"<x/>", NOW, user)
+        assert written == slow.encode_with("PhoneStatus", b"<x/>", NOW, {ON_BEHALF_OF: user})
+        assert decode(written).properties[ON_BEHALF_OF] == user
+    for number in range(3000):
+        fast.encode("PhoneStatus", b"<x/>", NOW, f"user{number}")
+    assert len(fast._templates) <= 1000
 
 
 def test_ids_differ_between_events_and_types() -> None:

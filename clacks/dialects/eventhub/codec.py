@@ -58,6 +58,10 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
 
 
+_read: Final = json.JSONDecoder(parse_constant=_no_constant).decode
+"""``json.loads`` with an option makes a decoder each time."""
+
+
 def read_request(text: str) -> Request:
     """Read one request.
 
@@ -65,7 +69,7 @@ def read_request(text: str) -> Request:
         BadRequest: If it is no JSON, no object, a batch, a notification, an answer, or a member is wrong.
     """
     try:
-        body = json.loads(text, parse_constant=_no_constant)
+        body = _read(text)
     except (ValueError, RecursionError) as problem:
         raise BadRequest(str(problem)) from None
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or "id" not in body:
