@@ -303,8 +303,11 @@ class Simulation:
 
     def _not_alone(self, sender: Member) -> None:
         for node in self.hearers(sender):
-            if node.life.alone:  # type: ignore[union-attr]
-                node.life.heard_node()  # type: ignore[union-attr]
+            life = node.life
+            assert isinstance(life, Lifecycle)
+            known = self.view_tables(node).get(sender.id) if life.alone else None
+            if known is not None and not known.came_after(life.connected_at):
+                life.heard_node()
 
     def learn(self, node: Member) -> None:
         """Take the clients over from another agent, as the service does with commands: any that we met."""
@@ -319,6 +322,7 @@ class Simulation:
             and (known := nodes.get(other.id)) is not None
             and known.methods is not None
             and known.since >= life.met_at
+            and not known.came_after(life.connected_at)
         ]
         if not peers:
             life.learned(self.now, len(nodes), all_of_them=False)

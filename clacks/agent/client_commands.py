@@ -295,14 +295,20 @@ async def learn_from(
     node: str,
     address: Callable[[str, str], str],
     met_at: float,
+    connected_at: float,
 ) -> bool:
     """Learn all clients from another node that came at ``met_at`` or later; tell whether one told them all.
 
-    When a partition heals those know what we do not. Any of them will do: a thousand agents ask at the same
-    time, and the same one is the least busy for all of them.
+    When a partition heals those know what we do not. One that we saw come since ``connected_at`` knows less
+    than we, and is not asked. Any of the others will do: a thousand agents ask at the same time, and the same
+    one is the least busy for all of them.
     """
     loop = asyncio.get_running_loop()
-    peers = [peer for peer in nodes.providers("getClientTable") if peer.id != node and peer.since >= met_at]
+    peers = [
+        peer
+        for peer in nodes.providers("getClientTable")
+        if peer.id != node and peer.since >= met_at and not peer.came_after(connected_at)
+    ]
     shuffle(peers)
     peers.sort(key=lambda peer: peer.workers == 0)
     for peer in peers[:3]:

@@ -17,10 +17,12 @@ The same thrift holds for questions. Whoever hears of a node without knowing its
 or when a partition healed) announces itself, after a random delay, unless another one did so meanwhile: that
 broadcast is answered by everybody, to everybody.
 
-Clients are asked least of all, as there are so many of them. A node that was there before we heard of it
-(`Lifecycle.met`) means that a partition healed: what lies beyond it that node knows, and tells. Single
-clients that nobody announced to us are polled by their ids. All clients are polled by an agent that is alone,
-or whom nobody could tell.
+Clients are asked least of all, as there are so many of them. Who comes learns them from a node that was
+there before; one that comes later has no more to tell than we, and may not let us ask. A node that was there
+before we heard of it (`Lifecycle.met`) means that a partition healed: what lies beyond it that node knows,
+and tells. Single clients that nobody announced to us are polled by their ids. All clients are polled by an
+agent that is alone, or whom nobody could tell, and by one of several that came together and hear of clients
+which were there before.
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ class Lifecycle:
     def __init__(self, random: Random | None = None) -> None:
         self.state = State.NEW
         self.alone = True
-        """Whether no other node was heard since we are connected."""
+        """Whether no node was heard that was there before we were connected."""
         self.connected_at = float("-inf")
         self._random = random if random is not None else Random()  # noqa: S311 - to spread, not to hide
         self._timers: Timers[Act | _Check] = Timers()
@@ -118,6 +120,7 @@ class Lifecycle:
         self._polled = float("-inf")  # when anybody polled the clients last
         self._quiet = 0.0  # for how long after that there is no other poll
         self._window = node_window(1)
+        self._arrivals = 0.0  # over how long those are spread who came with us
         self.met_at = float("-inf")
         """When we last met nodes that had been there before we heard of them; see `met`."""
 
@@ -129,6 +132,7 @@ class Lifecycle:
         if self.state is not State.JOINING:
             return
         self.alone = True
+        self._arrivals = 0.0
         self.connected_at = now
         self._timers.replace(
             {
@@ -154,13 +158,13 @@ class Lifecycle:
         return True
 
     def heard_node(self) -> None:
-        """Note a sign of life of another node."""
+        """Note a sign of life of a node that was there before us."""
         self.alone = False
 
     def heard_announce(self, now: float, nodes: int) -> None:
         """Note the NodeAnnounce of another node; ``nodes`` is how many there are."""
-        self.alone = False
         self._asked = now
+        self._arrivals = node_window(nodes)
         if self.state is State.READY:
             # Everybody answers this one, to us as well.
             self._timers.drop(Act.ANNOUNCE)
@@ -268,10 +272,12 @@ class Lifecycle:
                 acts += [Act.ANNOUNCE, Act.CAPABILITIES]
                 self._said = now
                 self._timers.at(_Check.BACK, now + _AGAIN)
-            else:
-                acts.append(Act.POLL if self.alone else Act.LEARN)
-                if self.alone:
-                    self.heard_poll(now, clients)
+            elif not self.alone:
+                acts.append(Act.LEARN)
+            elif self._polled < self.connected_at and (strangers or not self._arrivals):
+                # Several may have come at the same time: whoever asks first asks for all of them. If the
+                # clients came with them each has just announced itself; others are sought when they speak.
+                self._timers.at(Act.POLL, now + self._random.uniform(0.0, self._arrivals))
         if Act.ANNOUNCE in acts and Act.CAPABILITIES not in acts:
             # Those whom we ask lack what we can do, as we lack theirs.
             self._timers.unless(Act.CAPABILITIES, max(now, self._said + self._window))

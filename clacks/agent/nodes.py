@@ -33,6 +33,7 @@ class Node:
         id: Its name.
         instance: Which start of the agent it is; empty if it does not say.
         since: When it came.
+        arrived: Whether we saw it come: the first that we heard of it was its NodeAnnounce.
         heard: When it was last heard of.
         methods: What it can do; None until its NodeCapabilities come.
         objects: Objects that it serves: OID and signature.
@@ -60,6 +61,11 @@ class Node:
     refused: bool = False
     contested: float | None = None
     sent: int = 0
+    arrived: bool = False
+
+    def came_after(self, moment: float) -> bool:
+        """Tell whether we saw it come at that moment or later; so it knows nothing of what was before."""
+        return self.arrived and self.since >= moment
 
     def provides(self, method: str, queue: str | None = None) -> NodeMethod | None:
         """Return its method of that name, on that queue if one is given."""
@@ -125,9 +131,13 @@ class NodeTable:
         node = self._nodes.get(id_)
         if node is not None and node.instance != instance:
             contested = node.contested
-            node = self._nodes[id_] = Node(id_, instance, now, now, contested=contested, sent=node.sent)
-            return node
-        return self._entry(id_, instance, now)
+            fresh = Node(id_, instance, now, now, contested=contested, sent=node.sent, arrived=True)
+            self._nodes[id_] = fresh
+            return fresh
+        entry = self._entry(id_, instance, now)
+        if node is None and entry is not None:
+            entry.arrived = True
+        return entry
 
     def capable(
         self,

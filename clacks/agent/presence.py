@@ -328,7 +328,9 @@ class Presence:
     def _own(self, id_: str, instance: str, kind: str, now: float) -> bool:
         """Note an event under our own id; tell whether it is ours."""
         if id_ != self.node:
-            self.life.heard_node()
+            node = self.nodes.get(id_)
+            if node is None or not node.came_after(self.life.connected_at):
+                self.life.heard_node()
             return False
         if instance == self.instance:
             sent = self._sent.pop(kind, None)

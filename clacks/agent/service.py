@@ -306,8 +306,15 @@ class Agent:
         presence = self._presence
         if presence is None:
             return False
+        life = presence.life
         return await learn_from(
-            self._bus, presence.nodes, presence.clients, self.node, self._address, presence.life.met_at
+            self._bus,
+            presence.nodes,
+            presence.clients,
+            self.node,
+            self._address,
+            life.met_at,
+            life.connected_at,
         )
 
     def _address(self, queue: str, node: str) -> str:

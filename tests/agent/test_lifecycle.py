@@ -105,6 +105,28 @@ def test_an_agent_that_nobody_answers_polls_the_clients() -> None:
     assert [act for _, act in done if act in (Act.POLL, Act.LEARN)] == [Act.POLL]
 
 
+@pytest.mark.parametrize("strangers", [0, 3])
+def test_of_those_that_came_together_one_polls_for_all_if_there_are_clients_from_before(
+    strangers: int,
+) -> None:
+    """None of those agents was there before, so none has anything to tell."""
+    lives = [joined(seed=seed) for seed in range(20)]
+    for life in lives:
+        for _ in range(len(lives) - 1):
+            life.heard_announce(0.0, len(lives))
+    polls, learned = 0, 0
+    for tick in range(200):
+        now = tick * 0.1
+        for life in lives:
+            done = life.due(now, 1000, strangers)
+            learned += Act.LEARN in done
+            if Act.POLL in done:
+                polls += 1
+                for other in lives:
+                    other.heard_poll(now, 1000)
+    assert (polls, learned) == (min(1, strangers), 0)
+
+
 def test_an_agent_that_is_not_alone_learns_from_another() -> None:
     life = joined()
     life.heard_node()

@@ -34,6 +34,20 @@ def test_a_node_is_there_from_its_announcement_to_its_leave() -> None:
     assert len(nodes) == 0
 
 
+def test_who_announced_itself_first_of_all_was_seen_to_come() -> None:
+    nodes = table()
+    nodes.announced("new", "a", 5.0)
+    nodes.capable("old", "b", [], [], None, 5.0)
+    nodes.announced("old", "b", 6.0)  # it asks for capabilities: it has been there
+    new, old = nodes.get("new"), nodes.get("old")
+    assert new is not None
+    assert old is not None
+    assert (new.came_after(5.0), new.came_after(5.1), old.came_after(0.0)) == (True, False, False)
+    again = nodes.announced("old", "c", 7.0)  # another life of it
+    assert again is not None
+    assert again.came_after(7.0)
+
+
 def test_a_node_that_misses_three_statuses_is_dropped_and_one_that_misses_two_is_not() -> None:
     nodes = table()
     nodes.status("one", "a", 0.0, 0.0, 1, None, 100.0)

@@ -227,6 +227,25 @@ async def test_an_agent_that_is_not_alone_learns_the_clients_from_another() -> N
 
 @pytest.mark.slow
 @scenario
+async def test_an_agent_does_not_ask_one_that_it_saw_come(caplog: pytest.LogCaptureFixture) -> None:
+    """It knows nothing of what was before, and may have rights of its own that refuse us."""
+    with caplog.at_level(logging.INFO, logger="clacks.audit"):
+
+        def asked() -> list[str]:
+            lines = (record.getMessage() for record in caplog.records if record.name == "clacks.audit")
+            return [line.rpartition("node=")[2] for line in lines if "method=getClientTable" in line]
+
+        async with town() as here:
+            one, two = await here.agent("one"), await here.agent("two")
+            # The younger one asks last, when the other has made up its mind.
+            await until(asked)
+            assert "two" in one.nodes
+            assert "one" in two.nodes
+        assert asked() == ["one"]
+
+
+@pytest.mark.slow
+@scenario
 async def test_a_client_that_nobody_announced_is_polled_by_its_id() -> None:
     async with town() as here:
         one = await here.agent("one")

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,14 +37,6 @@ class House:
         assert match is not None
         self.port = match[1]
         self.env |= {"CLACKS_HOST": "localhost", "CLACKS_PORT": self.port}
-        self._ready = time.monotonic()
-
-    def wait_until_alone(self) -> None:
-        """Wait until the agent of the bus has looked for others, which takes it three seconds.
-
-        A node that came meanwhile would be asked for its clients, would refuse, and would say so.
-        """
-        time.sleep(max(0.0, self._ready + 5.0 - time.monotonic()))
 
     def python(self, example: str, *arguments: str) -> Program:
         return Program(sys.executable, EXAMPLES / example, *arguments, env=self.env)
@@ -151,7 +142,6 @@ def test_an_event_type_of_ones_own(house: House) -> None:
 @pytest.mark.net
 @pytest.mark.slow
 def test_a_service_with_commands(house: House) -> None:
-    house.wait_until_alone()
     with house.python("service/lamp_service.py", house.url) as service:
         service.wait_for("serving")
         assert finished(house.python("service/lamp_client.py", house.url)) == [
