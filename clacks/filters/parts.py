@@ -41,6 +41,9 @@ class PartSearch:
         self._compiled: list[LiteralSet] = []  # the largest first
         self._gone = 0  # removed since they were compiled
 
+    def __len__(self) -> int:
+        return len(self._counts)
+
     def add(self, text: str) -> None:
         """Search for ``text`` from now on, until it is removed as often as it was added."""
         count = self._counts.get(text, 0)

@@ -8,11 +8,12 @@ all slots together (`Asked`); a slot only knows which of them are its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import Final
 
 from clacks.filters.access import Fact
 from clacks.filters.entry import Entry
+from clacks.filters.glance import HEAD, Glance
 from clacks.filters.parts import SEPARATOR, PartSearch
 from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
 from clacks.filters.values import to_doubles
@@ -26,6 +27,8 @@ _OFTEN: Final = 64
 
 _FEW_PARTS: Final = 8
 """So many parts of texts are looked for one by one: ten of them take as long as one automaton."""
+_MOST_OF_THEM: Final = 2
+"""A path that asks for one of so many parts of texts reads its own values rather than the whole event."""
 
 
 class Asked:
@@ -33,20 +36,58 @@ class Asked:
 
     Attributes:
         equal: The texts of equalities, and how many ask for each.
+        heads: The first characters of texts with which values begin, in the same way.
+        tails: The last characters of texts with which values end.
         parts: The parts of texts.
     """
 
-    __slots__ = ("equal", "parts")
+    __slots__ = ("equal", "heads", "parts", "tails")
 
     def __init__(self) -> None:
         self.equal: dict[str, int] = {}
+        self.heads: dict[str, int] = {}
+        self.tails: dict[str, int] = {}
         self.parts = PartSearch()
+
+    def add(self, kind: str, text: str) -> None:
+        """Ask for one more text."""
+        if kind == "contains":
+            self.parts.add(text)
+        else:
+            asked, key = self._counts(kind, text)
+            asked[key] = asked.get(key, 0) + 1
+
+    def remove(self, kind: str, text: str) -> None:
+        """Undo one `add`."""
+        if kind == "contains":
+            self.parts.remove(text)
+        else:
+            asked, key = self._counts(kind, text)
+            asked[key] -= 1
+            if not asked[key]:
+                del asked[key]
+
+    def _counts(self, kind: str, text: str) -> tuple[dict[str, int], str]:
+        if kind == "=":
+            return self.equal, text
+        if kind == "starts-with":
+            return self.heads, Beginnings.piece(text, HEAD)
+        return self.tails, Ends.piece(text, HEAD)
 
     def parts_in(self, view: View) -> set[str]:
         """Return the parts that occur in the text of an event; none of its elements holds another."""
         if view.parts is None:
             view.parts = self.parts.find(view.text)
         return view.parts
+
+    def glance(self, view: View, tags: tuple[str, ...]) -> Glance:
+        """Return what the elements of these names have in common with what is asked for."""
+        glance = view.glances.get(tags)
+        if glance is None:
+            elements = list(view.root.iter(*tags))
+            texts = node_texts(elements) if elements else set()
+            glance = view.glances[tags] = Glance(texts, self)
+        return glance
 
 
 class Slot:
@@ -66,9 +107,10 @@ class Slot:
         "_present",
         "_ranges",
         "_starts",
-        "plain",
+        "only_parts",
         "reads_numbers",
         "reads_values",
+        "valued",
     )
 
     def __init__(self, asked: Asked | None = None) -> None:
@@ -77,8 +119,10 @@ class Slot:
         """Whether anything beyond presence is asked here."""
         self.reads_numbers = False
         """Whether values are compared as numbers here."""
-        self.plain = False
-        """Whether nothing is asked but which texts are equal to a value or occur in it."""
+        self.valued = False
+        """Whether nothing is asked but what the values are."""
+        self.only_parts = False
+        """Whether nothing is asked but which texts occur in the values."""
         self._present: dict[Entry, None] = {}
         self._equal: Table[str] | None = None
         self._number: Table[float] | None = None
@@ -98,10 +142,7 @@ class Slot:
         kind, value = fact.kind, fact.value
         if isinstance(value, str):
             self._text_table(kind).add(value, entry)
-            if kind == "=":
-                self._asked.equal[value] = self._asked.equal.get(value, 0) + 1
-            elif kind == "contains":
-                self._asked.parts.add(value)
+            self._asked.add(kind, value)
         elif isinstance(value, tuple):
             self._bands = self._bands or Bands()
             self._bands.add(*value, entry)
@@ -132,12 +173,7 @@ class Slot:
         kind, value = fact.kind, fact.value
         if isinstance(value, str):
             self._text_table(kind).remove(value, entry)
-            if kind == "=":
-                self._asked.equal[value] -= 1
-                if not self._asked.equal[value]:
-                    del self._asked.equal[value]
-            elif kind == "contains":
-                self._asked.parts.remove(value)
+            self._asked.remove(kind, value)
         elif isinstance(value, tuple):
             assert self._bands is not None
             self._bands.remove(*value, entry)
@@ -173,25 +209,47 @@ class Slot:
         self.reads_values = bool(
             self.reads_numbers or self._equal or self._starts or self._ends or self._contains
         )
-        self.plain = bool(
-            (self._equal or self._contains)
-            and not (self._present or self.reads_numbers or self._starts or self._ends)
+        self.valued = self.reads_values and not self._present
+        self.only_parts = bool(
+            self.valued
+            and self._contains
+            and not (self._equal or self.reads_numbers or self._starts or self._ends)
         )
+
+    def meets(self, glance: Glance) -> bool:
+        """Tell whether a fact may hold at elements whose values are among those of a glance."""
+        return (
+            (self._equal is not None and not self._equal.rows.keys().isdisjoint(glance.equal))
+            or (self._contains is not None and not self._contains.rows.keys().isdisjoint(glance.parts))
+            or (self._starts is not None and self._starts.meets(glance.texts, glance.heads))
+            or (self._ends is not None and self._ends.meets(glance.texts, glance.tails))
+            or (self.reads_numbers and self._meets_numbers(glance.numbers))
+        )
+
+    def _meets_numbers(self, numbers: Sequence[float]) -> bool:
+        if not numbers:
+            return False
+        if self._number is not None and not self._number.rows.keys().isdisjoint(numbers):
+            return True
+        least, most = numbers[0], numbers[-1]
+        for kind, thresholds in self._ranges.items():
+            value = least if kind[0] == "<" else most
+            if thresholds.meets(kind, value):
+                return True
+        return self._bands is not None and self._bands.meets(least, most)
 
     @property
-    def asks_equal(self) -> bool:
-        """Whether a text must be equal."""
-        return self._equal is not None
-
-    def meets(self, equal: Set[str]) -> bool:
-        """Tell whether one of the texts ``equal`` is asked for here."""
-        return self._equal is not None and not self._equal.rows.keys().isdisjoint(equal)
-
-    def meets_parts(self, view: View) -> bool:
-        """Tell whether a part of text that is asked for here occurs in the event."""
-        return self._contains is not None and not self._contains.rows.keys().isdisjoint(
-            self._asked.parts_in(view)
+    def _reads_alone(self) -> bool:
+        """Whether most parts of texts that anybody asks for are asked for here."""
+        return self._contains is not None and (
+            len(self._contains.rows) * _MOST_OF_THEM >= len(self._asked.parts)
         )
+
+    def lacks_parts(self, view: View) -> bool:
+        """Tell whether the event is known to have none of the parts of texts that are asked for here."""
+        if self._contains is None or (view.parts is None and self._reads_alone):
+            return False  # the values of a few elements are read sooner than the whole event
+        return self._contains.rows.keys().isdisjoint(self._asked.parts_in(view))
 
     def load(self, fact: Fact) -> float:
         """Estimate how many entries are looked at because of this fact, if one more is stored under it.
@@ -256,7 +314,9 @@ class Slot:
         """Return the parts that occur in the values of these nodes (``values``, if they are known)."""
         assert self._contains is not None
         first = nodes[0]
-        if isinstance(first, Attribute):
+        if isinstance(first, Attribute) or (
+            view.parts is None and self._reads_alone and first is not view.root and first is not view
+        ):
             return self._asked.parts.find(SEPARATOR.join(values or node_texts(nodes)))
         texts = self._contains.rows.keys() & self._asked.parts_in(view)
         if not texts or first is view.root or first is view:
@@ -267,8 +327,7 @@ class Slot:
         return {text for text in texts if text in value}
 
     def _wake_numbers(self, values: set[str], found: set[Entry], doubtful: set[Entry]) -> None:
-        read, known = to_doubles(values)
-        numbers = [number for number in read if number == number]  # NaN equals nothing
+        numbers, known = to_doubles(values)
         if not numbers:
             return
         if not known:

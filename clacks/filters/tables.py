@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Set
 from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
 from clacks.filters.entry import Entry
+from clacks.filters.glance import HEAD
 
 __all__ = ["Bands", "Beginnings", "Ends", "Table", "Thresholds"]
 
@@ -112,6 +114,14 @@ class Thresholds(Generic[Mark]):
     def above(self, value: Mark, inclusive: bool) -> list[Entry]:
         """Return the entries with marks above a value."""
         return self.entries[(bisect_left if inclusive else bisect_right)(self.marks, value) :]
+
+    def meets(self, kind: str, value: Mark) -> bool:
+        """Tell whether ``value`` and some mark are as ``kind`` says: ``<``, ``<=``, ``>`` or ``>=``."""
+        if kind == "<":
+            return value < self.marks[-1]
+        if kind == "<=":
+            return value <= self.marks[-1]
+        return self.marks[0] < value if kind == ">" else self.marks[0] <= value
 
     def between(self, low: Mark, high: Mark) -> list[Entry]:
         """Return the entries with marks above ``low``, up to and including ``high``."""
@@ -217,9 +227,10 @@ class Bands:
             found.update(self._lows.between(rank, _rank(most)))
             found.update(self._backwards)
 
-
-_HEAD: Final = 4
-"""Characters by which long texts are told apart first; few values share them with a text."""
+    def meets(self, least: float, most: float) -> bool:
+        """Tell whether `find` may collect something for values that are none outside of these two."""
+        marks = self._lows.marks
+        return bool(self._backwards) or bool(marks and marks[0] <= _rank(most))
 
 
 class Beginnings:
@@ -238,18 +249,18 @@ class Beginnings:
         """Find ``entry`` by values with ``text`` at that end."""
         self.table.add(text, entry)
         size = len(text)
-        lengths = self._short if size < _HEAD else self._lengths.setdefault(self.piece(text, _HEAD), {})
+        lengths = self._short if size < HEAD else self._lengths.setdefault(self.piece(text, HEAD), {})
         lengths[size] = lengths.get(size, 0) + 1
 
     def remove(self, text: str, entry: Entry) -> None:
         """Undo `add`."""
         self.table.remove(text, entry)
-        size, head = len(text), self.piece(text, _HEAD)
-        lengths = self._short if size < _HEAD else self._lengths[head]
+        size, head = len(text), self.piece(text, HEAD)
+        lengths = self._short if size < HEAD else self._lengths[head]
         lengths[size] -= 1
         if not lengths[size]:
             del lengths[size]
-            if not lengths and size >= _HEAD:
+            if not lengths and size >= HEAD:
                 del self._lengths[head]
 
     def find(self, values: set[str], found: set[Entry]) -> None:
@@ -258,17 +269,28 @@ class Beginnings:
         # A value that is shorter than ``size`` stays whole: then it is found as what it begins with, too.
         for size in self._short:
             self.table.find({piece(value, size) for value in values}, found)
-        heads = self._lengths.keys() & {piece(value, _HEAD) for value in values}
+        heads = self._lengths.keys() & {piece(value, HEAD) for value in values}
         if heads:
             self.table.find(
                 {
                     piece(value, size)
                     for value in values
-                    if (head := piece(value, _HEAD)) in heads
+                    if (head := piece(value, HEAD)) in heads
                     for size in self._lengths[head]
                 },
                 found,
             )
+
+    def meets(self, values: set[str], heads: Set[str]) -> bool:
+        """Tell whether `find` collects something.
+
+        Of the first characters of the values those are in ``heads`` with which any text of any table begins.
+        """
+        if not self._short and self._lengths.keys().isdisjoint(heads):
+            return False
+        found: set[Entry] = set()
+        self.find(values, found)
+        return bool(found)
 
     @staticmethod
     def piece(value: str, size: int) -> str:

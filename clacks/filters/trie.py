@@ -5,14 +5,14 @@ number of filters. Steps to children and descendants by exact name are looked up
 tried one by one, of which there are as many as different steps in the queries, not as many as queries.
 
 Python touches each node only where there are few. Where a step starts from many or finds many, libxml2 is
-asked for the nodes of the whole path instead: by one compiled XPath for each name.
+asked for the nodes of the whole path instead: by one compiled XPath for each name. Before that, a glance at
+the values of all elements of these names tells which paths need not be asked for (`glance`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from operator import attrgetter
 from typing import Final, cast
 
 from lxml import etree
@@ -25,21 +25,17 @@ from clacks.xquery.conditions import ANY, NameTest
 __all__ = ["PathTrie"]
 
 _FEW: Final = 8  # so many names lxml filters faster than a dictionary asked for every child
-_LISTS: Final = 3  # so many names are quicker listed one by one than told apart
+_LISTS: Final = 3  # fewer names are quicker listed one by one than told apart, or looked at together
 _MANY: Final = 8  # from so many nodes on it pays to ask libxml2
 _NAMES: Final = 16  # so many names are asked for one by one
 
-
-_leaf_text: Final = attrgetter("text")
-_tag: Final = attrgetter("tag")
-_CHILDREN: Final = ("child", NameTest(ANY, ANY))
 _DIRECT: Final = frozenset(("child", "descendant"))
 
 
 class _Branch:
     """One place in the tree of paths: what is asked there, and the steps that lead on."""
 
-    __slots__ = ("_find", "_find_children", "below", "children", "direct", "others", "path", "slot")
+    __slots__ = ("_find", "below", "children", "direct", "others", "path", "slot")
 
     def __init__(self, path: AbsolutePath) -> None:
         self.path = path
@@ -51,7 +47,6 @@ class _Branch:
         """Descendants by exact name."""
         self.others: dict[tuple[str, NameTest | str], _Branch] = {}
         self._find: etree.XPath | None = None
-        self._find_children: etree.XPath | None = None
 
     def table(self, axis: str, test: NameTest | str) -> tuple[dict[object, _Branch], object]:
         """Return the table of steps in which this one is, and its key there."""
@@ -76,19 +71,19 @@ class _Branch:
         return bool(self.children or self.below or self.others)
 
     @property
-    def plain(self) -> bool:
-        """Whether nothing is asked but which texts are equal to a value or occur in it, nor further on."""
-        return self.slot is not None and self.slot.plain and not self.leads_on
+    def valued(self) -> bool:
+        """Whether nothing is asked but what the values are, nor anything further on."""
+        return self.slot is not None and self.slot.valued and not self.leads_on
 
     @property
-    def only_child(self) -> bool:
-        """Whether nothing is asked here, and all that is asked further on is about children of one name."""
+    def passage(self) -> bool:
+        """Whether nothing is asked here, and all that is asked further on libxml2 finds by name."""
         return (
             self.slot is None
             and self.direct
-            and len(self.children) == 1
-            and not self.below
             and not self.others
+            and len(self.children) <= _NAMES
+            and len(self.below) <= _NAMES
         )
 
     @property
@@ -98,15 +93,13 @@ class _Branch:
 
     def find(self, root: etree._Element) -> list[Node]:
         """Return the nodes of the whole path, which must be direct, by libxml2."""
+        if len(self.path) == 1:
+            ((axis, test),) = self.path
+            if axis == "descendant" and isinstance(test, NameTest):
+                return cast("list[Node]", list(root.iter(test.tag)))  # sooner than by XPath
         if self._find is None:
             self._find = _compile(self.path)
         return cast("list[Node]", self._find(root))
-
-    def find_children(self, root: etree._Element) -> list[etree._Element]:
-        """Return the children of all nodes of the path, which must be direct, by libxml2."""
-        if self._find_children is None:
-            self._find_children = _compile((*self.path, _CHILDREN))
-        return cast("list[etree._Element]", self._find_children(root))
 
 
 def _compile(path: AbsolutePath) -> etree.XPath:
@@ -210,10 +203,7 @@ def _children(place: _Branch, nodes: list[Node], view: View, work: _Work, asked:
         return  # a path that goes on from an attribute or text finds nothing
     parents = cast("list[etree._Element]", nodes)
     if place.direct and len(parents) > _MANY and len(children) <= _NAMES:
-        branches = _with_parts(children, view)
-        if branches:
-            branches = _with_texts(branches, lambda: place.find_children(view.root), view, asked)
-        _find(branches, view, work)
+        _find(children, view, work, asked)
         return
     if len(parents) == 1 and len(children) <= _LISTS:
         (parent,) = parents
@@ -246,66 +236,38 @@ def _descend(place: _Branch, nodes: list[Node], view: View, work: _Work, asked: 
         for tag, elements in found.items():
             work.append((below[tag], list(elements)))
         return
-    branches = _with_parts(below, view)
-    if branches and len(nodes) == 1:
-        top = first.root if isinstance(first, View) else first
-        branches = _with_texts(branches, top.iter, view, asked)
-    _find(branches, view, work)
+    _find(below, view, work, asked)
 
 
-def _find(branches: dict[str, _Branch], view: View, work: _Work) -> None:
-    for branch in branches.values():
-        if branch.only_child:
+def _find(table: dict[str, _Branch], view: View, work: _Work, asked: Asked) -> None:
+    for tag, branch in _possible(table, view, asked).items():
+        if branch.passage:
             # libxml2 goes on by itself: nobody asks for the nodes on the way.
-            _find(_with_parts(branch.children, view), view, work)
+            if next(view.root.iter(tag), None) is not None:
+                _find(branch.children, view, work, asked)
+                _find(branch.below, view, work, asked)
             continue
         hits = branch.find(view.root)
         if hits:
             work.append((branch, hits))
 
 
-def _with_parts(table: dict[str, _Branch], view: View) -> dict[str, _Branch]:
-    """Leave out the branches that only ask for parts of texts of which the event has none."""
-    return {tag: branch for tag, branch in table.items() if not _only_parts(branch, view)}
+def _possible(table: dict[str, _Branch], view: View, asked: Asked) -> dict[str, _Branch]:
+    """Leave out the branches that ask for values which no element of their name has."""
+    left = {tag: branch for tag, branch in table.items() if not _lacks_parts(branch, view)}
+    valued = {tag: branch.slot for tag, branch in left.items() if branch.valued}
+    if len(valued) >= _LISTS:
+        glance = asked.glance(view, tuple(valued))
+        for tag, slot in valued.items():
+            if slot is not None and not slot.meets(glance):
+                del left[tag]
+    return left
 
 
-def _only_parts(branch: _Branch, view: View) -> bool:
+def _lacks_parts(branch: _Branch, view: View) -> bool:
+    """Tell whether a branch only asks for parts of texts of which the event has none."""
     slot = branch.slot
-    return (
-        slot is not None
-        and slot.plain
-        and not slot.asks_equal
-        and not slot.meets_parts(view)
-        and not branch.leads_on
-    )
-
-
-def _with_texts(
-    table: dict[str, _Branch], inside: Callable[[], Iterable[etree._Element]], view: View, asked: Asked
-) -> dict[str, _Branch]:
-    """Leave out the branches that only ask for texts of which no leaf among the elements ``inside`` has one.
-
-    All texts are compared with all that are asked for at once, whatever their names: libxml2 hands out an
-    element's text sooner than its name.
-    """
-    if len(table) < _LISTS:
-        return table
-    plain = {tag: branch.slot for tag, branch in table.items() if branch.plain}
-    if sum(slot is not None and slot.asks_equal for slot in plain.values()) < _LISTS:
-        return table
-    # No loop of Python goes over the elements.
-    elements = list(inside())
-    texts: set[str | None] = set(map(_leaf_text, elements))
-    if None in texts:
-        texts.add("")
-    met: Set[str] = asked.equal.keys() & texts
-    inner = set(map(_tag, filter(len, elements)))
-    gone = [
-        tag
-        for tag, slot in plain.items()
-        if tag not in inner and slot is not None and not (slot.meets(met) or slot.meets_parts(view))
-    ]
-    return {tag: branch for tag, branch in table.items() if tag not in gone} if gone else table
+    return slot is not None and slot.only_parts and not branch.leads_on and slot.lacks_parts(view)
 
 
 def _few_below(
@@ -334,7 +296,7 @@ def _few_below(
 
 def _others(place: _Branch, nodes: list[Node], view: View, work: _Work) -> None:
     for (axis, test), target in place.others.items():
-        if axis != "attribute" and _only_parts(target, view):
+        if axis != "attribute" and _lacks_parts(target, view):
             continue
         if len(nodes) == 1:
             hits = _from_one(nodes[0], axis, test)

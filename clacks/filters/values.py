@@ -109,15 +109,22 @@ def to_double(text: str) -> float | None:
 
 
 def to_doubles(texts: Collection[str]) -> tuple[list[float], bool]:
-    """Read several texts as `to_double` does; return the numbers, and whether all texts are some."""
-    numeric = [text for text in texts if not text.strip(_NUMERIC)]
+    """Read several texts as `to_double` does; return the numbers, and whether all texts are some.
+
+    NaN is not among them, though it is a number: no comparison finds it.
+    """
+    # The characters of numbers come before the colon; most texts begin with one behind it.
+    numeric = [text for text in texts if "" < text < ":" and not text.strip(_NUMERIC)]
     try:
         numbers = list(map(float, numeric))
     except ValueError:
         numbers = [number for text in numeric if (number := to_double(text)) is not None]
     if len(numeric) < len(texts):
-        named = [text for text in texts if text.strip(_NUMERIC) in _NAMES]
-        numbers += [number for text in named if (number := to_double(text)) is not None]
+        everything = "\0".join(texts)
+        if any(name in everything for name in _NAMES):
+            named = [text for text in texts if text.strip(_NUMERIC) in _NAMES]
+            numbers += [number for text in named if (number := to_double(text)) is not None]
+            return [number for number in numbers if number == number], len(numbers) == len(texts)
     return numbers, len(numbers) == len(texts)
 
 

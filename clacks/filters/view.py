@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
-from operator import attrgetter, not_
+from operator import attrgetter, methodcaller, not_
 from typing import Any, Final, NamedTuple
 
 from lxml import etree
 
 from clacks.common.limits import DEFAULT_LIMITS
+from clacks.filters.glance import Glance
 from clacks.filters.values import Undecided, Untyped
 from clacks.xquery.atoms import Calculator
 from clacks.xquery.budget import BROKER_BUDGET
@@ -44,7 +45,18 @@ class TextNode(NamedTuple):
 class View:
     """One event during one match: the tree, the properties of its message, and a memory of paths."""
 
-    __slots__ = ("_calculator", "_text", "_used", "atoms", "found", "parts", "properties", "root", "steps")
+    __slots__ = (
+        "_calculator",
+        "_text",
+        "_used",
+        "atoms",
+        "found",
+        "glances",
+        "parts",
+        "properties",
+        "root",
+        "steps",
+    )
 
     def __init__(self, root: etree._Element, properties: Mapping[str, object] | None = None) -> None:
         self.root = root
@@ -55,6 +67,8 @@ class View:
         """The same for the values of the nodes."""
         self.parts: set[str] | None = None
         """The parts of texts that filters ask for and the document holds, once they are known."""
+        self.glances: dict[tuple[str, ...], Glance] = {}
+        """What was seen at a glance, by the names of elements."""
         self.steps = FILTER_STEPS
         self._text: str | None = None
         self._calculator: Calculator | None = None
@@ -99,6 +113,7 @@ class View:
 
 
 _leaf_text: Final = attrgetter("text")
+_parent: Final = methodcaller("getparent")
 Node = etree._Element | Attribute | TextNode | View
 
 
@@ -136,15 +151,18 @@ def node_texts(nodes: Sequence[Node]) -> set[str]:
     return texts
 
 
+def _holder(node: object) -> object:
+    return getattr(node, "parent", None)
+
+
 def levels_apart(nodes: Sequence[Node], most: int) -> int:
     """Return up to how many levels above different nodes their ancestors differ, too; ``most`` or less."""
     level = 0
-    above: list[object] = list(nodes)
+    above: Sequence[object] = nodes
     while level < most:
-        above = [
-            each.getparent() if isinstance(each, etree._Element) else getattr(each, "parent", None)
-            for each in above
-        ]
+        # One path finds one sort of node.
+        step = _parent if isinstance(above[0], etree._Element) else _holder
+        above = list(map(step, above))
         if None in above or len(set(above)) < len(above):
             return level
         level += 1
