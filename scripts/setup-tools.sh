@@ -17,6 +17,7 @@ command -v dbus-daemon >/dev/null || needs+=(dbus-daemon)
 command -v utmpdump >/dev/null || needs+=(util-linux-extra)
 [ ${#needs[@]} -eq 0 ] || scripts/apt.sh "the tests of clients and sources" "${needs[@]}"
 command -v redis-server >/dev/null || scripts/apt.sh "the event log in Redis" redis-server
+command -v prometheus >/dev/null || scripts/apt.sh "the test of the dashboard" prometheus
 command -v faketime >/dev/null || scripts/apt.sh "the tests of clocks that jump" libfaketime faketime
 command -v chromium >/dev/null || scripts/apt.sh "the tests of the live page" chromium fonts-dejavu-core
 mkdir -p .tools
