@@ -80,6 +80,7 @@ $("#login").addEventListener("submit", async (event) => {
     welcome();
   } catch (error) {
     farewell(error.message);
+    form.password.select();
   }
 });
 $("#logout").addEventListener("click", async () => { await logOut(); farewell(); });

@@ -37,7 +37,7 @@ export class Rates {
     const style = getComputedStyle(document.body), ink = style.getPropertyValue("color");
     const grid = { stroke: "rgb(128 128 128 / 25%)" };
     this.plot = new uPlot({
-      width: this.place.clientWidth, height: 150, legend: { show: types.length > 0 }, cursor: { drag: { x: false, y: false } },
+      width: this.place.clientWidth, height: 150, legend: { show: types.length > 0, live: false }, cursor: { drag: { x: false, y: false } },
       axes: [{ stroke: ink, grid }, { stroke: ink, grid, size: 40 }],
       scales: { y: { range: (_, low, high) => [0, Math.max(5, high ?? 5)] } },
       series: [{}, ...types.map((type, place) => ({ label: type, stroke: `hsl(${(place * 137 + 210) % 360} 65% 50%)`, width: 2 }))],

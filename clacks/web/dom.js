@@ -24,8 +24,10 @@ export function table(headings, rows, label) {
   return element("table", { "aria-label": label },
     element("thead", {}, element("tr", {}, ...headings.map((text, place) =>
       element("th", { scope: "col", class: typeof rows[0]?.[place] === "number" ? "number" : "" }, text)))),
-    element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell) =>
-      element("td", { class: typeof cell === "number" ? "number" : "" }, cell === null || cell === undefined ? "–" : String(cell)))))));
+    element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell, place) =>
+      element("td", { class: typeof cell === "number" ? "number" : "", "data-label": headings[place] },
+        cell === null || cell === undefined ? "–" : String(cell))))),
+    rows.length ? null : element("tr", {}, element("td", { class: "about", colspan: headings.length }, "none"))));
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });

@@ -9,7 +9,9 @@ let stream = null, rates = null, paused = false, waiting = [], seen = 0, checkin
 
 export function begin(state) {
   rates ??= new Rates($("#rates"));
-  $("#types").replaceChildren(...session.read.map((kind) => element("option", { value: kind }, kind)));
+  $("#types .choices").replaceChildren(...session.read.map((kind) =>
+    element("label", { class: "inline" }, element("input", { type: "checkbox", value: kind }), kind)));
+  named();
   $("#query").disabled = !session.query;
   if (!session.query) note($("#query-note"), "You may choose types; queries need the right web.xquery.", false);
   subscribe(state);
@@ -17,12 +19,19 @@ export function begin(state) {
 
 export function end() { stream?.close(); stream = null; }
 
+const chosen = () => [...document.querySelectorAll("#types input:checked")].map((box) => box.value);
+
+function named() {
+  const types = chosen();
+  $("#types summary").textContent = types.length > 2 ? `${types.length} types` : types.join(", ") || "All types";
+}
+
 function subscribe(state) {
   stream?.close();
   const parameters = [["format", "both"]];
   const query = $("#query").value.trim();
   if (query && session.query) parameters.push(["xquery", query]);
-  const types = [...$("#types").selectedOptions].map((option) => option.value);
+  const types = chosen();
   if (types.length) parameters.push(["type", types.join(",")]);
   stream = new Stream(parameters, {
     state,
@@ -74,7 +83,11 @@ export function prepare(state) {
     if (pressed.key === "Enter" && (pressed.ctrlKey || pressed.metaKey)) $("#live-filter").requestSubmit();
   });
   $("#live-filter").addEventListener("submit", (event) => { event.preventDefault(); check(); subscribe(state); });
-  $("#types").addEventListener("change", () => subscribe(state));
+  $("#types").addEventListener("change", () => { named(); subscribe(state); });
+  $("#types").addEventListener("keydown", (pressed) => {
+    if (pressed.key === "Escape") { $("#types").open = false; $("#types summary").focus(); }
+  });
+  document.addEventListener("click", (event) => { if (!$("#types").contains(event.target)) $("#types").open = false; });
   $("#pause").addEventListener("click", () => {
     paused = !paused;
     $("#pause").setAttribute("aria-pressed", paused);

@@ -8,14 +8,14 @@ async function fill(place, make) {
   catch (error) { place.replaceChildren(element("p", { class: "error" }, error.message)); }
 }
 
-const share = (value) => typeof value === "number" ? value.toFixed(2) : null;
+const rounded = (value, digits) => typeof value === "number" ? Number(value.toFixed(digits)) : null;
 const when = (text) => text ? momentOf(text) : null;
 
 export async function nodes() {
   await fill($("#nodes"), async () => {
     const found = Object.entries((await ask("/nodes")).nodes);
     return table(["Node", "Load", "Latency (ms)", "Workers", "Methods", "Since", "Last heard", "Gateway"],
-      found.map(([id, n]) => [id, share(n.load), typeof n.latency === "number" ? (n.latency * 1000).toFixed(1) : null,
+      found.map(([id, n]) => [id, rounded(n.load, 2), typeof n.latency === "number" ? rounded(n.latency * 1000, 1) : null,
         n.workers, n.methods, when(n.since), when(n.heard), n.gateway]), "Nodes");
   });
   await fill($("#clients"), async () => {
@@ -43,7 +43,7 @@ export async function filters() {
     const all = sum("filters"), exact = sum("filters_exact"), evaluations = sum("filter_evaluations"), engine = sum("filter_evaluations_by_engine");
     const errors = samples.filter((one) => one.name.includes("filter_errors_by_filter") && !one.name.endsWith("_created"));
     return element("div", {},
-      table(["Filters", "Read exactly", "Evaluations", "of them by the engine", "Errors"], [[all, exact, evaluations, engine, sum("filter_errors")]], "Filters"),
+      table(["Filters", "Read exactly", "Evaluations", "By the engine", "Errors"], [[all, exact, evaluations, engine, sum("filter_errors")]], "Filters"),
       errors.length ? table(["Filter that failed", "Errors"], errors.map((one) => [one.labels.filter, one.value]), "Filters that failed") : null);
   });
   const shown = samples.filter((one) => !/_bucket$|_created$|^python_|^process_/.test(one.name));

@@ -117,6 +117,23 @@ class TestPage:
         expect(page.locator("#events tbody tr").first).to_contain_text("free", timeout=20_000)
         expect(page.locator("#events tbody tr", has_text="busy")).to_have_count(0)
 
+    def test_types_are_chosen_from_a_list(self, page: Page, broker: Service) -> None:
+        live(page, broker)
+        page.get_by_text("All types").click()
+        page.get_by_role("checkbox", name="PhoneStatus").check()
+        page.keyboard.press("Escape")
+        expect(page.locator("#types summary")).to_have_text("PhoneStatus")
+        expect(page.get_by_role("checkbox", name="PhoneStatus")).to_be_hidden()
+        page.get_by_role("button", name="Clear").click()
+        expect(page.get_by_text("No events yet")).to_be_visible()
+        expect(page.locator("#state-text")).to_have_text("live", timeout=20_000)
+        publish(
+            broker, {"type": "LifePreserver", "data": {"Message": "m", "Priority": 1, "Class": "snapshot"}}
+        )
+        publish(broker, PHONE)
+        expect(page.locator("#events tbody tr").first).to_contain_text("PhoneStatus", timeout=20_000)
+        expect(page.locator("#events tbody tr", has_text="LifePreserver")).to_have_count(0)
+
     def test_a_pause_keeps_what_comes_for_later(self, page: Page, broker: Service) -> None:
         live(page, broker)
         page.locator("body").press("p")
