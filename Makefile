@@ -59,7 +59,7 @@ fuzz: setup ## bad input for everything that strangers reach; FUZZ_SECONDS for e
 	$(BIN)/python -m tests.fuzz $(FUZZ) --seconds $(FUZZ_SECONDS)
 
 audit: setup ## look the locked dependencies up among known vulnerabilities
-	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r contrib/requirements.txt
+	$(BIN)/python scripts/audit.py
 
 lock: setup ## pin what a service installation needs, with hashes
 	@scripts/lock.sh
