@@ -75,11 +75,14 @@ class Guard:
         if host is None:
             return 400, "the Host header is missing or cannot be read"
         if not self.knows(host):
-            return 421, f"this gateway is not known as {host}; the setting web_hosts names what it is"
+            return (
+                421,
+                f"this gateway is not known as {host}; the setting hosts of [web] says how it is called",
+            )
         origin = headers.get("origin")
         if origin is not None and origin not in words and not self.own(origin, headers.get("host", "")):
             if upgrade or method not in _SAFE_METHODS:
-                return 403, "this origin may not use the gateway; the setting web_origins names who may"
+                return 403, "this origin may not use the gateway; the setting origins of [web] names who may"
         elif (
             origin is None
             and method not in _SAFE_METHODS

@@ -427,7 +427,7 @@ async def test_metrics_need_a_right_unless_on_loopback() -> None:
                 headers["authorization"] = "Basic " + base64.b64encode(f"{user}:secret".encode()).decode()
             hello = Hello("/metrics", headers=headers, address="192.0.2.9", secure=True, tls=True)
             request = Request("GET", "/metrics", {}, headers, b"", hello)
-            return (await served.gateway.respond("https", request, None)).status  # type: ignore[union-attr]
+            return (await served.gateway.reception.respond("https", request, None)).status  # type: ignore[union-attr]
 
         assert await far(None) == 401
         assert await far("ann") == 403
@@ -442,7 +442,9 @@ async def test_passwords_are_not_taken_in_the_clear_from_far_away() -> None:
     async with gateway() as served:
         headers = {"host": "192.0.2.1", "authorization": "Basic " + base64.b64encode(b"ann:secret").decode()}
         hello = Hello("/x", headers=headers, address="192.0.2.9", secure=False)
-        answer = await served.gateway.respond("http", Request("GET", "/x", {}, headers, b"", hello), None)
+        answer = await served.gateway.reception.respond(
+            "http", Request("GET", "/x", {}, headers, b"", hello), None
+        )
         assert answer.status == 403  # type: ignore[union-attr]
 
 

@@ -88,14 +88,14 @@ async def test_on_a_socket_in_the_file_system_the_system_says_who_it_is() -> Non
         path = Path(folder) / "gw.sock"
         async with gateway(listeners=[WebListener("http", path=path)]) as served:
             seen: list[Access] = []
-            judged = served.gateway._admitted
+            judged = served.gateway.reception._admitted
 
             async def admitted(*args: object) -> object:
                 found = await judged(*args)  # type: ignore[arg-type]
                 seen.append(found)  # type: ignore[arg-type]
                 return found
 
-            served.gateway._admitted = admitted  # type: ignore[method-assign,assignment]
+            served.gateway.reception._admitted = admitted  # type: ignore[method-assign,assignment]
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as http,
                 http.get("http://localhost/nothing") as answer,
@@ -103,7 +103,7 @@ async def test_on_a_socket_in_the_file_system_the_system_says_who_it_is() -> Non
                 assert answer.status == 404
             assert seen[0].user == OWNER
             assert seen[0].may_publish("PhoneStatus")
-            assert served.gateway._door.of_socket(os.geteuid() + 4711) is None
+            assert served.gateway.reception._house.door.of_socket(os.geteuid() + 4711) is None
         assert not path.exists()
 
 
