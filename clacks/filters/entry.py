@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from clacks.filters.access import Access
+from clacks.filters.facts import Access
 from clacks.xquery import Query
 from clacks.xquery.conditions import Condition
 

@@ -31,9 +31,10 @@ from clacks.common.errors import QueryError
 from clacks.common.event_document import EVENTS_NS
 from clacks.common.metrics import Metrics
 from clacks.common.xmltext import read_document
-from clacks.filters.access import Access, Fact, access, possible_children
+from clacks.filters.access import access
 from clacks.filters.entry import Entry
 from clacks.filters.evaluate import Undecided, holds
+from clacks.filters.facts import Access, Fact, possible_children
 from clacks.filters.postings import Slot
 from clacks.filters.trie import PathTrie
 from clacks.filters.values import ConditionError

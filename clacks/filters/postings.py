@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from clacks.filters.access import Fact
 from clacks.filters.entry import Entry
+from clacks.filters.facts import Fact
 from clacks.filters.glance import HEAD, Glance
 from clacks.filters.parts import SEPARATOR, PartSearch
 from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds

@@ -17,7 +17,7 @@ from typing import Final, cast
 
 from lxml import etree
 
-from clacks.filters.access import AbsolutePath
+from clacks.filters.facts import AbsolutePath
 from clacks.filters.postings import Asked, Slot
 from clacks.filters.view import Node, View, axis_nodes
 from clacks.xquery.conditions import ANY, NameTest

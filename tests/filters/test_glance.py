@@ -9,8 +9,8 @@ from lxml import etree
 
 from clacks.common.errors import QueryEvaluationError
 from clacks.common.xmltext import read_document
-from clacks.filters.access import Access, Fact
 from clacks.filters.entry import Entry
+from clacks.filters.facts import Access, Fact
 from clacks.filters.glance import Glance
 from clacks.filters.index import FilterIndex
 from clacks.filters.postings import Asked, Slot

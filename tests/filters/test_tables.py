@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clacks.filters.access import Access
 from clacks.filters.entry import Entry
+from clacks.filters.facts import Access
 from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
 from clacks.filters.values import to_double, to_doubles
 from tests.costs import cpu_seconds
