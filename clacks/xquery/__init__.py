@@ -13,6 +13,7 @@ How the folder is laid out (each module's first paragraph says more):
 - tokens, which evaluate themselves: ``tokens`` (base), ``paths`` and ``axes``, ``operators``, ``arithmetic``,
   ``comparisons``, ``calls``, ``flwor``, ``windows``, ``conditionals``, ``constructors``, ``direct``,
   ``map_syntax``, ``casts``, ``extensions``
+- the same as Python code, for what is evaluated often: ``hot`` (when), ``codegen`` and ``codegen_*`` (how)
 - values: ``nodes`` (constructed), ``builder``, ``copying``, ``tree`` (lazy, over lxml), ``functions``
   (function items), ``maps``, ``values``, ``compare``
 - types: ``sequence_types`` (matching), ``conversion`` (atomization, function conversion), ``casts``

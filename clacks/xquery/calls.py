@@ -18,6 +18,7 @@ from clacks.xquery.casts import cast_sequence
 from clacks.xquery.conversion import convert, describe
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem, PartialFunction
+from clacks.xquery.functions_maps import merge_pieces
 from clacks.xquery.library import PREFIXES
 from clacks.xquery.modules import FunctionDeclaration, Parameter, UserFunction
 from clacks.xquery.names import RESERVED, TOKENS_BY_ROLE, Name
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 LIBRARY = frozenset(PREFIXES[p] for p in ("fn", "math", "map", "array", "xs"))
+MERGE = (PREFIXES["map"], "merge", 1)
 OPTIONAL_ATOMIC = SequenceType(ANY_ATOMIC, 0, 1)
 
 
@@ -216,6 +218,7 @@ class FunctionCall(Expression):
     local = ""
     constructor = False
     partial = False
+    merges = False
 
     def begin(self, name: Name, first: Any = None) -> FunctionCall:
         """Parse the arguments; ``first`` is one that an arrow gave."""
@@ -243,6 +246,7 @@ class FunctionCall(Expression):
             self.library = find_builtin(uri, local, self.arity)
             if self.library is None:
                 raise self.wrong("XPST0017", f"there is no function {self.value}#{self.arity}")
+            self.merges = (uri, local, self.arity) == MERGE
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Call it, or make a function with open arguments."""
@@ -261,6 +265,8 @@ class FunctionCall(Expression):
                 )
             ]
         items = self._items
+        if self.merges:
+            return [merge_pieces(ctx, items[0].pieces(ctx))]
         # One argument and two are what most calls have; a comprehension is a call of its own.
         if len(items) == 1:
             args = [items[0].run(ctx)]

@@ -161,10 +161,10 @@ class GeneralComparison(Binary):
     def truth(self, ctx: Context) -> bool:
         """Return the boolean."""
         left = atomize(self._items[0].run(ctx))
-        if not left:
-            return False
-        right = atomize(self._items[1].run(ctx))
-        execution = ctx.execution
+        return bool(left) and self.holds(left, atomize(self._items[1].run(ctx)), ctx.execution)
+
+    def holds(self, left: Sequence[Any], right: Sequence[Any], execution: Any) -> bool:
+        """Compare two sequences of atomic values."""
         if len(left) == 1 and len(right) == 1:
             a, b = left[0], right[0]
             cls = type(b)
@@ -226,8 +226,12 @@ class ValueComparison(Binary):
         cls = type(a)
         if cls is type(b) and (cls in PLAIN_NUMBERS or (cls is str and self.codepoints)):
             return bool(NATIVE[self.symbol](a, b))
-        collation = find_collation(self.static.default_collation, self.static.base_uri)
-        return value_comparison(self.symbol, a, b, collation, ctx.execution.timezone)
+        return value_comparison(self.symbol, a, b, self.collation, ctx.execution.timezone)
+
+    @property
+    def collation(self) -> Any:
+        """Return the collation of this comparison."""
+        return find_collation(self.static.default_collation, self.static.base_uri)
 
 
 def one_node(value: Sequence[Any]) -> Any:

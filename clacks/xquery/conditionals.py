@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from elementpath.datatypes import QName, UntypedAtomic
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
+from clacks.xquery import hot
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal
 from clacks.xquery.conversion import atomize_one, mismatch
@@ -207,7 +208,7 @@ class Quantified(Keyword):
                 wanted = parse_sequence_type(parser)
             parser.take_name("in")
             self._items.append(parser.single())
-            self.bindings.append((parser.scope.declare(name), wanted))
+            self.bindings.append((parser.scope.declare(name, single=True), wanted))
             if parser.next_token.symbol != ",":
                 break
             parser.advance()
@@ -231,7 +232,9 @@ class Quantified(Keyword):
         meter = ctx.execution.meter
         last = index + 1 == len(self.bindings)
         truth = self._items[-1].truth
-        for item in self._items[index].run(ctx):
+        for rounds, item in enumerate(self._items[index].run(ctx)):
+            if rounds == hot.OFTEN and last:
+                truth = hot.hot_truth(self._items[-1], meter)
             meter.left -= 1
             if meter.left < meter.look_at:
                 meter.check()

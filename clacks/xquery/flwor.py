@@ -8,12 +8,13 @@ first; they save the slots that the clauses before them bound, and write them ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import UntypedAtomic
 
+from clacks.xquery import hot
 from clacks.xquery.collation import find_collation
 from clacks.xquery.compare import Incomparable, equal, is_native, order, sorting_steps, value_key
 from clacks.xquery.conditionals import Keyword
@@ -94,8 +95,8 @@ class For(Clause):
                 raise mark.wrong("XQST0089", f"the variable and its position are both named ${name}")
         parser.take_name("in")
         self.expressions = [parser.single()]
-        self.slot = parser.scope.declare(name)
-        self.place = None if place is None else parser.scope.declare(place)
+        self.slot = parser.scope.declare(name, single=not self.allows_empty)
+        self.place = None if place is None else parser.scope.declare(place, single=True)
         self.slots = [self.slot] if self.place is None else [self.slot, self.place]
 
     @property
@@ -112,9 +113,11 @@ class For(Clause):
         """Bind the items one after the other."""
         frame = ctx.frame
         slot, place, wanted = self.slot, self.place, self.type
-        run = self.expressions[0].run
+        run: Callable[[Any], Sequence[Any]] = self.expressions[0].run
         step = ctx.execution.meter.step
-        for _ in source:
+        for rounds, _ in enumerate(source):
+            if rounds == hot.OFTEN:
+                run = hot.hot_run(self.expressions[0], ctx.execution.meter)
             value = run(ctx)
             if not value and self.allows_empty:
                 frame[slot] = checked([], wanted, f"value of ${self.name}")
@@ -179,8 +182,10 @@ class Let(Clause):
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Bind the value."""
         frame, slot, wanted = ctx.frame, self.slot, self.type
-        run = self.expressions[0].run
-        for _ in source:
+        run: Callable[[Any], Sequence[Any]] = self.expressions[0].run
+        for rounds, _ in enumerate(source):
+            if rounds == hot.OFTEN:
+                run = hot.hot_run(self.expressions[0], ctx.execution.meter)
             value = run(ctx)
             frame[slot] = value if wanted is None else checked(value, wanted, f"value of ${self.name}")
             yield
@@ -205,8 +210,10 @@ class Where(Clause):
 
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Let tuples through for which the condition holds."""
-        truth = self.expressions[0].truth
-        for _ in source:
+        truth: Callable[[Any], bool] = self.expressions[0].truth
+        for rounds, _ in enumerate(source):
+            if rounds == hot.OFTEN:
+                truth = hot.hot_truth(self.expressions[0], ctx.execution.meter)
             if truth(ctx):
                 yield
 
@@ -222,7 +229,7 @@ class Count(Clause):
 
     def __init__(self, parser: XQueryParser) -> None:
         super().__init__()
-        self.slots = [parser.scope.declare(parser.variable_name())]
+        self.slots = [parser.scope.declare(parser.variable_name(), single=True)]
 
     def over(self, ctx: Context, source: Iterator[None]) -> Iterator[None]:
         """Number the tuples."""
@@ -300,12 +307,21 @@ class OrderBy(Clause):
         """Sort all tuples."""
         frame, saved, specs = ctx.frame, self.saved, self.specs
         step = ctx.execution.meter.step
-        timezone = ctx.execution.timezone
         rows = []
         for _ in source:
             keys = [sort_key(spec.expression.run(ctx), "sort key") for spec in specs]
             rows.append((keys, [frame[slot] for slot in saved]))
             step(1)
+        self.sorted(rows, ctx.execution)
+        for _, values in rows:
+            for slot, value in zip(saved, values):
+                frame[slot] = value
+            yield
+
+    def sorted(self, rows: list[Any], execution: Any) -> list[Any]:
+        """Sort rows, pairs of keys and whatever belongs to them, in place."""
+        specs, timezone = self.specs, execution.timezone
+        step = execution.meter.step
 
         def compare(a: Any, b: Any) -> int:
             step(1)
@@ -327,10 +343,7 @@ class OrderBy(Clause):
                 rows.sort(key=cmp_to_key(compare))
             except Incomparable as error:
                 raise failure("XPTY0004", str(error)) from None
-        for _, values in rows:
-            for slot, value in zip(saved, values):
-                frame[slot] = value
-            yield
+        return rows
 
 
 class GroupBy(Clause):
@@ -341,6 +354,8 @@ class GroupBy(Clause):
     def __init__(self, parser: XQueryParser, bound: list[int]) -> None:
         super().__init__()
         self.saved = list(bound)
+        # From here on the variables hold what all tuples of a group had.
+        parser.scope.singles.difference_update(bound)
         self.specs: list[tuple[int, Any, SequenceType | None, Any]] = []
         while True:
             mark = parser.next_token
@@ -530,27 +545,47 @@ class Flwor(Keyword):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate ``return`` for each tuple of the stream."""
-        meter = ctx.execution.meter
-        meter.step(1 + len(self.start))
-        for clause in self.start:
-            if not clause.holds(ctx):
-                return []
-        result = self._items[-1].run
-        loop = self.loop
-        if not self.middle and loop is None:
+        if not self.begins(ctx):
+            return []
+        if not self.middle and self.loop is None:
             # One let and a return is what filters look like.
-            found: Sequence[Any] = result(ctx)
+            found: Sequence[Any] = self._items[-1].run(ctx)
             return found
+        out: list[Any] = []
+        for value in self.tuples(ctx):
+            if len(value) == 1:
+                out.append(value[0])
+            else:
+                out.extend(value)
+        return out
+
+    def pieces(self, ctx: Context) -> Iterator[Sequence[Any]]:
+        """Iterate over what ``return`` yields for each tuple."""
+        if self.begins(ctx):
+            yield from self.tuples(ctx)
+
+    def begins(self, ctx: Context) -> bool:
+        """Carry out the clauses at the start; tell whether a tuple is left."""
+        ctx.execution.meter.step(1 + len(self.start))
+        return all(clause.holds(ctx) for clause in self.start)
+
+    def tuples(self, ctx: Context) -> Iterator[Sequence[Any]]:
+        """Iterate over the values of ``return``."""
+        meter = ctx.execution.meter
+        result: Callable[[Any], Sequence[Any]] = self._items[-1].run
         stream: Iterator[None] = iter((None,))
         for clause in self.middle:
             stream = clause.over(ctx, stream)
-        out: list[Any] = []
+        loop, rounds = self.loop, 0
         if loop is None:
             for _ in stream:
+                if rounds == hot.OFTEN:
+                    result = hot.hot_run(self._items[-1], meter)
+                rounds += 1
                 value = result(ctx)
                 meter.step(1 + len(value))
-                out.extend(value)
-            return out
+                yield value
+            return
         frame, slot, place = ctx.frame, loop.slot, loop.place
         run = loop.expressions[0].run
         for _ in stream:
@@ -560,15 +595,12 @@ class Flwor(Keyword):
                 if place is not None:
                     number += 1
                     frame[place] = [number]
+                if rounds == hot.OFTEN:
+                    result = hot.hot_run(self._items[-1], meter)
+                rounds += 1
                 value = result(ctx)
-                if len(value) == 1:
-                    out.append(value[0])
-                    meter.left -= 2
-                else:
-                    meter.left -= 2 + len(value)
-                    if meter.left < meter.look_at:
-                        meter.check()  # before a range is made a list
-                    out.extend(value)
+                # Before a range is made a list.
+                meter.left -= 1 + len(value)
                 if meter.left < meter.look_at:
                     meter.check()
-        return out
+                yield value

@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import isqrt
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from clacks.xquery.compare import sort_sequences
 from clacks.xquery.context import Context
-from clacks.xquery.conversion import atomize
+from clacks.xquery.conversion import atomize, mismatch
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
 from clacks.xquery.functions_higher import call_boolean
 from clacks.xquery.functions_strings import collation_of
 from clacks.xquery.library import function
-from clacks.xquery.maps import XArray, XMap, same_key
+from clacks.xquery.maps import XArray, XEntry, XMap, same_key
+from clacks.xquery.sequence_types import MapTest, SequenceType
 
-__all__: list[str] = []
+__all__ = ["merge_pieces"]
 
+MAPS = SequenceType(MapTest(), 0, None)
 DUPLICATES = ("reject", "use-first", "use-last", "use-any", "combine")
+
+
+def merge_pieces(ctx: Context, pieces: Iterable[Sequence[Any]]) -> XMap:
+    """Join the maps of a sequence that comes in pieces; of equal keys the first one counts.
+
+    A piece is gone when its entries are taken: a large map is mostly made from as many small ones as it has
+    entries.
+    """
+    meter = ctx.execution.meter
+    entries: dict[object, tuple[Any, Sequence[Any]]] = {}
+    for piece in pieces:
+        for item in piece:
+            if not isinstance(item, XMap):
+                raise mismatch(piece, MAPS, "argument 1 of map:merge")
+            meter.left -= 1 + len(item)
+            if meter.left < meter.look_at:
+                meter.check()
+            item.first(entries)
+    return XMap.of_entries(entries)
 
 
 @function(
@@ -36,6 +56,8 @@ def merge(ctx: Context, maps: Sequence[XMap], options: XMap | None = None) -> XM
             duplicates = str(value)
     meter = ctx.execution.meter
     entries: dict[object, tuple[Any, Sequence[Any]]] = {}
+    if duplicates in ("use-first", "use-any"):
+        return merge_pieces(ctx, [maps])
     for map_item in maps:
         meter.step(1 + len(map_item))
         for key, pair in map_item.entries.items():
@@ -104,18 +126,18 @@ def map_find(ctx: Context, value: Sequence[Any], key: Any) -> XArray:
 
 @function("map:put($map as map(*), $key as xs:anyAtomicType, $value as item()*) as map(*)")
 def map_put(ctx: Context, map_item: XMap, key: Any, value: Sequence[Any]) -> XMap:
-    ctx.execution.meter.step(1 + isqrt(len(map_item)))
+    ctx.execution.meter.step(1 + map_item.copied)
     return map_item.put(key, value)
 
 
 @function("map:entry($key as xs:anyAtomicType, $value as item()*) as map(*)")
 def map_entry(ctx: Context, key: Any, value: Sequence[Any]) -> XMap:
-    return XMap.of_entries({same_key(key): (key, value)})
+    return XEntry(key, value)
 
 
 @function("map:remove($map as map(*), $keys as xs:anyAtomicType*) as map(*)")
 def map_remove(ctx: Context, map_item: XMap, keys: Sequence[Any]) -> XMap:
-    ctx.execution.meter.step(1 + isqrt(len(map_item)) + len(keys))
+    ctx.execution.meter.step(map_item.copied + len(keys))
     return map_item.remove(keys)
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from clacks.common.xmltext import illegal_character
 from clacks.xquery.collation import CODEPOINT, Collation, find_collation
 from clacks.xquery.context import Context
 from clacks.xquery.conversion import string_of_item
@@ -39,10 +40,14 @@ def codepoints_to_string(ctx: Context, codes: Sequence[int]) -> str:
     if type(codes) is range and codes and codes[-1] > 0x10FFFF:
         raise failure("FOCH0001", f"{codes[-1]} is no character of XML")
     ctx.execution.meter.text(len(codes))
-    for code in codes:
-        if not is_xml_char(code):
-            raise failure("FOCH0001", f"{code} is no character of XML")
-    return "".join(map(chr, codes))
+    try:
+        text = "".join(map(chr, codes))
+    except (ValueError, OverflowError):
+        text = "\0"
+    if illegal_character(text) is not None:
+        code = next(code for code in codes if not is_xml_char(code))
+        raise failure("FOCH0001", f"{code} is no character of XML")
+    return text
 
 
 @function("fn:string-to-codepoints($arg as xs:string?) as xs:integer*")

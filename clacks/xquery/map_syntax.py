@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clacks.xquery.conversion import atomize, atomize_one, convert, describe
 from clacks.xquery.errors import failure
-from clacks.xquery.maps import XArray, XMap, same_key
+from clacks.xquery.maps import XArray, XEntry, XMap, same_key
 from clacks.xquery.names import TOKENS_BY_ROLE
 from clacks.xquery.sequence_types import INTEGER_ONE
 from clacks.xquery.tokens import Expression, keyword, token
@@ -56,7 +56,7 @@ class MapConstructor(Expression):
                 raise failure("XQDY0137", f"the key {key} is there twice")
             entries[plain] = (key, items[index + 1].run(ctx))
         ctx.execution.meter.step(len(items))
-        return [XMap.of_entries(entries)]
+        return [XMap.of_entries(entries) if len(items) != 2 else XEntry(key, entries[plain][1])]
 
 
 @keyword("array", "{")

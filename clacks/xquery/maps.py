@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clacks.xquery.context import Context
     from clacks.xquery.sequence_types import SequenceType
 
-__all__ = ["EMPTY_MAP", "XArray", "XMap", "same_key"]
+__all__ = ["EMPTY_MAP", "XArray", "XEntry", "XMap", "same_key"]
 
 
 def same_key(key: Any) -> object:
@@ -51,6 +51,7 @@ def same_key(key: Any) -> object:
 
 
 Entries = dict[object, tuple[Any, "Sequence[Any]"]]
+ENTRIES_A_STEP = 16
 SMALL = 32
 """Entries up to which a map is simply copied."""
 
@@ -95,15 +96,26 @@ class XMap(FunctionItem):
             self._changes = MappingProxyType({})
         return self._base
 
+    def first(self, into: Entries) -> None:
+        """Put the entries into ``into`` whose keys it lacks."""
+        for plain, pair in self.entries.items():
+            into.setdefault(plain, pair)
+
     def find(self, plain: object) -> tuple[Any, Sequence[Any]] | None:
         """Return the pair of a normalized key, None if there is none."""
         changes = self._changes
-        return changes[plain] if plain in changes else self._base.get(plain)
+        return changes[plain] if changes and plain in changes else self._base.get(plain)
+
+    @property
+    def copied(self) -> int:
+        """Return about how many steps it takes to make a map with one more change: entries are copied."""
+        size = self._size if self._size < SMALL else len(self._changes)
+        return size // ENTRIES_A_STEP + (isqrt(self._size) if self._changes else 0)
 
     def changed(self, changes: Mapping[object, tuple[Any, Sequence[Any]] | None], size: int) -> XMap:
         """Return a map with some more changes (None removes), ``size`` entries in all."""
         twin = XMap.__new__(XMap)
-        twin._changes = {**self._changes, **changes}
+        twin._changes = {**self._changes, **changes} if self._changes else changes
         twin._base = self._base
         twin._size = size
         if self._size < SMALL or len(twin._changes) > SMALL + isqrt(self._size):
@@ -147,7 +159,7 @@ class XMap(FunctionItem):
 
     def get(self, key: Any) -> Sequence[Any] | None:
         """Return the value of ``key`` (an atomic value), None if there is none."""
-        pair = self.find(same_key(key))
+        pair = self.find(key if type(key) is str else same_key(key))
         return None if pair is None else pair[1]
 
     def put(self, key: Any, value: Sequence[Any]) -> XMap:
@@ -176,6 +188,27 @@ class XMap(FunctionItem):
 
 
 EMPTY_MAP = XMap()
+
+
+class XEntry(XMap):
+    """A map of one entry. Large maps are made from as many of them as they have entries, so it is small."""
+
+    _size = 1
+
+    def __init__(self, key: Any, value: Sequence[Any]) -> None:
+        self._key = key
+        self._value = value
+
+    @property
+    def _base(self) -> Entries:  # type: ignore[override]  # made when asked for
+        return {same_key(self._key): (self._key, self._value)}
+
+    def first(self, into: Entries) -> None:
+        """Put the entry into ``into`` if that lacks its key."""
+        key = self._key
+        plain = key if type(key) is str else same_key(key)
+        if plain not in into:
+            into[plain] = (key, self._value)
 
 
 class XArray(FunctionItem):

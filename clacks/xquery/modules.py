@@ -8,13 +8,14 @@ is XQDY0054.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from elementpath.datatypes import QName
 
 from clacks.common.errors import QueryError
+from clacks.xquery import hot
 from clacks.xquery.conversion import convert, mismatch
 from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
@@ -85,6 +86,8 @@ class FunctionDeclaration:
         # The slots of the parameters are the first of the frame.
         self.blank = [None] * (self.scope.size - len(self.parameters))
         self.typed = [(place, p) for place, p in enumerate(self.parameters) if p.type is not ANY]
+        self.calls = 0
+        self.code: Callable[..., Any] | None = None
 
     @property
     def signature(self) -> tuple[tuple[SequenceType, ...], SequenceType]:
@@ -111,7 +114,18 @@ class FunctionDeclaration:
                 frame[slot] = value
         if self.body is None:
             return convert([], self.result, "result")
+        if self.code is not None:
+            return self.by_code(ctx, frame, captured)
+        self.calls += 1
+        if self.calls == hot.OFTEN + 1:
+            self.code = hot.hot_function(self, ctx.execution.meter)
+            if self.code is not None:
+                return self.by_code(ctx, frame, captured)
         result = called(self.body, ctx.call(frame))
+        return self.returned_by(result)
+
+    def returned_by(self, result: Sequence[Any]) -> Sequence[Any]:
+        """Convert what the body returned to the declared type."""
         if self.result is ANY:
             return result
         returned = self.returned
@@ -124,6 +138,38 @@ class FunctionDeclaration:
         ):
             return result
         return convert(result, self.result, "result")
+
+    def by_code(self, ctx: Context, frame: list[Any], captured: Sequence[Any]) -> Sequence[Any]:
+        """Call the written code: arguments and result change their form."""
+        assert self.code is not None
+        args: list[Any] = frame[: len(self.parameters)]
+        for place, parameter in self.typed:
+            if parameter.high == 1:
+                value = args[place]
+                args[place] = value[0] if value else None
+        if captured:
+            args.append(captured)
+        result = self.code(ctx.call([]), *args)
+        if self.returned.high != 1:
+            found: Sequence[Any] = result
+            return found
+        return [] if result is None else [result]
+
+    def entry(self, ctx: Context, *args: Any) -> Any:
+        """Call the function from written code: arguments and result have the forms that code wants.
+
+        Written code calls this one until the function has code itself, which is then found in its place.
+        """
+        code = self.code = self.code or hot.hot_function(self, ctx.execution.meter)
+        if code is not None:
+            self.entry = code  # type: ignore[method-assign]  # from now on it is called at once
+            return code(ctx, *args)
+        frame: list[Any] = [*args, *self.blank]
+        for place, parameter in self.typed:
+            if parameter.high == 1:
+                frame[place] = [] if args[place] is None else [args[place]]
+        result = self.returned_by(called(self.body, ctx.call(frame)))
+        return result if self.returned.high != 1 else (result[0] if result else None)
 
 
 def called(body: Any, ctx: Context) -> Sequence[Any]:

@@ -5,7 +5,7 @@ Every binary operator has its two operands as items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ class Variable(Expression):
         self.value = name.value
         slot = parser.scope.find(self.name)
         if slot is not None:
-            return LocalVariable.of(self, slot)
+            return LocalVariable.of(self, slot, slot in parser.scope.singles)
         parser.module.wanted_variables.append(self)
         return self
 
@@ -148,13 +148,15 @@ class LocalVariable(Variable):
 
     symbol = "$"
     slot: int
+    single = False
 
     @classmethod
-    def of(cls, variable: Variable, slot: int) -> LocalVariable:
-        """Make one in place of ``variable``."""
+    def of(cls, variable: Variable, slot: int, single: bool) -> LocalVariable:
+        """Make one in place of ``variable``; ``single`` if its value is always one item."""
         self = cls.at(variable)
         self.name = variable.name
         self.slot = slot
+        self.single = single
         return self
 
     def run(self, ctx: Context) -> Sequence[Any]:
@@ -194,6 +196,10 @@ class Parenthesized(Expression):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate what is inside."""
         return self._items[0].run(ctx) if self._items else EMPTY
+
+    def pieces(self, ctx: Context) -> Iterator[Sequence[Any]]:
+        """Iterate over the parts of what is inside."""
+        return self._items[0].pieces(ctx) if self._items else iter(())
 
     def atom(self, ctx: Context) -> Any:
         """Return the one atomic value."""
@@ -295,22 +301,29 @@ class Range(Binary):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Return a range of integers."""
-        bounds = []
-        for item in self._items:
-            value = item.atom(ctx)
-            if value is None:
-                return EMPTY
-            if isinstance(value, UntypedAtomic):
-                value = cast_atomic(value, "integer")
-            if not isinstance(value, int) or type(value) is bool:
-                raise failure("XPTY0004", f"a range goes from integer to integer, found {describe(value)}")
-            bounds.append(int(value))
-        low, high = bounds
-        if high < low:
+        low = self._items[0].atom(ctx)
+        return EMPTY if low is None else self.between(low, self._items[1].atom(ctx))
+
+    @staticmethod
+    def between(low: Any, high: Any) -> Sequence[Any]:
+        """Return the integers between two atomic values, empty if one is None."""
+        if low is None or high is None:
             return EMPTY
-        if high - low >= 2**62:
+        first, last = bound(low), bound(high)
+        if last < first:
+            return EMPTY
+        if last - first >= 2**62:
             raise failure("FOAR0002", "a range of more than 2^62 integers")
-        return [low] if low == high else range(low, high + 1)
+        return [first] if first == last else range(first, last + 1)
+
+
+def bound(value: Any) -> int:
+    """Return an end of a range; untyped values are cast."""
+    if isinstance(value, UntypedAtomic):
+        value = cast_atomic(value, "integer")
+    if not isinstance(value, int) or type(value) is bool:
+        raise failure("XPTY0004", f"a range goes from integer to integer, found {describe(value)}")
+    return int(value)
 
 
 SMALL = 2**30

@@ -9,10 +9,11 @@ from one node, and child or attribute steps from nodes of which none is inside a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
+from clacks.xquery import hot
 from clacks.xquery.axes import (
     AXES,
     BELOW,
@@ -26,7 +27,8 @@ from clacks.xquery.conversion import atomize_one, describe
 from clacks.xquery.errors import failure
 from clacks.xquery.names import TOKENS_BY_ROLE, Name
 from clacks.xquery.nodes import Node, expanded
-from clacks.xquery.predicates import filtered, may_count, picked
+from clacks.xquery.operators import EMPTY
+from clacks.xquery.predicates import filtered, is_condition, may_count, picked
 from clacks.xquery.sequence_types import EXACT, KindTest, NameTest
 from clacks.xquery.tokens import TOKENS, Expression, keyword, token
 from clacks.xquery.tree import TreeDocument, TreeElement, named_descendants
@@ -400,12 +402,15 @@ class Path(Expression):
         inner = ctx.focus(None, 0, len(nodes))
         found: list[Any] = []
         step = ctx.execution.meter.step
+        run: Callable[[Any], Sequence[Any]] = right.run
         for place, node in enumerate(nodes, 1):
             if not isinstance(node, Node):
                 raise failure("XPTY0019", f"a path goes from nodes, found {describe(node)}")
             inner.item = node
             inner.position = place
-            value = right.run(inner)
+            if place == hot.OFTEN + 1:
+                run = hot.hot_run(right, ctx.execution.meter)
+            value = run(inner)
             step(1 + len(value))
             found.extend(value)
         count = sum(1 for item in found if isinstance(item, Node))
@@ -430,18 +435,28 @@ class SimpleMap(Expression):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate."""
+        out: list[Any] = []
+        for value in self.pieces(ctx):
+            out.extend(value)
+        return out
+
+    def pieces(self, ctx: Context) -> Iterator[Sequence[Any]]:
+        """Iterate over what right yields for each item of left."""
         left, right = self._items
         items = left.run(ctx)
         inner = ctx.focus(None, 0, len(items))
-        out: list[Any] = []
-        step = ctx.execution.meter.step
+        meter = ctx.execution.meter
+        run: Callable[[Any], Sequence[Any]] = right.run
         for place, item in enumerate(items, 1):
             inner.item = item
             inner.position = place
-            value = right.run(inner)
-            step(1 + len(value))
-            out.extend(value)
-        return out
+            if place == hot.OFTEN + 1:
+                run = hot.hot_run(right, meter)
+            value = run(inner)
+            meter.left -= 1 + len(value)
+            if meter.left < meter.look_at:
+                meter.check()
+            yield value
 
 
 @token("[", lbp=80)
@@ -469,6 +484,19 @@ class Filter(Expression):
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate."""
         left, predicate = self._items
+        if self.steady and is_condition(predicate):
+            # Where it does not hold, nobody needs the items (2.3.4); if it fails, they decide.
+            try:
+                if not predicate.truth(ctx):
+                    return EMPTY
+            except QueryBudgetExceeded:
+                raise
+            except QueryError:
+                if left.run(ctx):
+                    raise
+                return EMPTY
+            found: Sequence[Any] = left.run(ctx)
+            return found
         value = left.run(ctx)
         if self.steady and value:
             return picked(value, predicate.run(ctx))

@@ -12,7 +12,10 @@ from clacks.common.errors import QueryError
 from clacks.xquery.errors import locate
 from clacks.xquery.tokens import Expression
 
-__all__ = ["innermost", "place"]
+__all__ = ["PLACES", "innermost", "place"]
+
+PLACES = "__places__"
+"""Name among the globals of written code (``codegen``) under which the tokens of its lines are."""
 
 
 def innermost(trace: TracebackType | None, here: Expression | None = None) -> Expression | None:
@@ -27,7 +30,9 @@ def innermost(trace: TracebackType | None, here: Expression | None = None) -> Ex
     if trace is not None:
         trace = trace.tb_next
     while trace is not None:
-        owner = trace.tb_frame.f_locals.get("self")
+        frame = trace.tb_frame
+        places = frame.f_globals.get(PLACES)
+        owner = frame.f_locals.get("self") if places is None else places[trace.tb_lineno]
         if isinstance(owner, Expression):
             found = owner
         trace = trace.tb_next

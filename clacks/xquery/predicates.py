@@ -8,12 +8,13 @@ make that doubtful, the plain way has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
+from clacks.xquery import hot
 from clacks.xquery.conversion import atomize, boolean_value
 from clacks.xquery.library import PREFIXES
 from clacks.xquery.tokens import FOCUS_FREE, Expression
@@ -21,7 +22,7 @@ from clacks.xquery.tokens import FOCUS_FREE, Expression
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
 
-__all__ = ["filtered", "may_count", "picked"]
+__all__ = ["filtered", "is_condition", "may_count", "picked"]
 
 NUMERIC = (int, float, Decimal)
 NUMBERS = frozenset(NUMERIC)
@@ -32,6 +33,19 @@ FLIPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le
 BOOLEAN = frozenset(
     [*GENERAL, *FLIPPED, "is", "<<", ">>", "and", "or", "some", "every", "instance", "castable"]
 )
+
+
+BOOLEAN_FUNCTIONS = frozenset(["not", "exists", "empty", "boolean", "contains", "starts-with", "ends-with"])
+"""Functions of the library whose result is one boolean."""
+
+
+def is_condition(predicate: Any) -> bool:
+    """Tell whether a predicate is surely no number, that is a position: it is a boolean, or nothing."""
+    if predicate.symbol == "(" and len(predicate._items) == 1:
+        return is_condition(predicate._items[0])
+    if predicate.symbol == "call" and predicate.library is not None and not predicate.partial:
+        return predicate.library.qname.local_name in BOOLEAN_FUNCTIONS
+    return predicate.symbol in BOOLEAN
 
 
 def may_count(predicate: Expression) -> bool:
@@ -167,13 +181,15 @@ def filtered(items: Sequence[Any], predicate: Expression, ctx: Context) -> Seque
     inner = ctx.focus(None, 0, size)
     step = ctx.execution.meter.step
     out = []
-    run = predicate.run
+    run: Callable[[Any], Sequence[Any]] = predicate.run
     place = 0
     for item in items:
         place += 1
         inner.item = item
         inner.position = place
         step(1)
+        if place == hot.OFTEN + 1:
+            run = hot.hot_run(predicate, ctx.execution.meter)
         value = run(inner)
         if len(value) == 1:
             only = value[0]

@@ -12,6 +12,7 @@ from lxml import etree
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
 from clacks.common.xmltext import illegal_character
+from clacks.xquery import hot
 from clacks.xquery.budget import BUDGET_CODE, DEFAULT, Meter, QueryBudget
 from clacks.xquery.collector import rest, work_again
 from clacks.xquery.context import Context, Execution, Resolvers
@@ -222,7 +223,7 @@ def compile_query(
 
 
 class Query:
-    """A compiled query. It never changes: many threads may run it at once.
+    """A compiled query. Its meaning never changes: many threads may run it at once.
 
     Attributes:
         text: The text it was compiled from.
@@ -238,6 +239,8 @@ class Query:
         self.budget = budget
         self.resolvers = resolvers
         self.stands_alone = True
+        self.runs = 0
+        self.run_body: Callable[[Context], Sequence[Any]] = module.body.run
         self._external = externals(module)
         self.external_variables: tuple[str, ...] = tuple(self._external)
 
@@ -306,7 +309,10 @@ class Query:
             if module.context_item is not None or module.imports:
                 context.item = context_item(module, context, item)
             execution.caches["context item"] = context.item
-            value = module.body.run(context)
+            self.runs += 1
+            if self.runs == hot.OFTEN + 1:
+                self.run_body = hot.hot_run(module.body, execution.meter)
+            value = self.run_body(context)
             if type(value) is range:
                 execution.meter.step(len(value))
             return finish(value)

@@ -17,6 +17,7 @@ class Scope:
         outer: The scope of the function around an inline function, or None.
         size: Number of slots of a frame.
         captures: Pairs (slot in the outer frame, slot here).
+        singles: Slots whose value is always one item: what loops bind.
     """
 
     def __init__(self, outer: Scope | None = None) -> None:
@@ -25,11 +26,14 @@ class Scope:
         self.captures: list[tuple[int, int]] = []
         self.captured: dict[str, int] = {}
         self.names: list[tuple[str, int]] = []
+        self.singles: set[int] = set()
 
-    def declare(self, name: str) -> int:
-        """Bring a variable into scope and return its slot."""
+    def declare(self, name: str, single: bool = False) -> int:
+        """Bring a variable into scope and return its slot; ``single`` if it is always one item."""
         slot = self.slot()
         self.names.append((name, slot))
+        if single:
+            self.singles.add(slot)
         return slot
 
     def slot(self) -> int:
@@ -60,4 +64,6 @@ class Scope:
         here = self.slot()
         self.captures.append((there, here))
         self.captured[name] = here
+        if there in self.outer.singles:
+            self.singles.add(here)
         return here

@@ -171,6 +171,10 @@ class Expression(XPathToken):
         """Evaluate and return a sequence."""
         raise NotImplementedError(self.symbol)
 
+    def pieces(self, ctx: Context) -> Iterator[Sequence[Any]]:
+        """Evaluate and iterate over parts of the sequence, as they are made."""
+        yield self.run(ctx)
+
     def truth(self, ctx: Context) -> bool:
         """Evaluate and return the effective boolean value."""
         return boolean_value(self.run(ctx))

@@ -114,7 +114,7 @@ def test_python_values_become_values_of_their_type():
 def test_values_come_back_as_python_values_of_their_type():
     found = run("1, 1.5, 1e0, 'a', true(), xs:date('2026-01-02'), [1, 2], map{'a': 1}, function($x){$x}")
     assert found[:5] == [1, Decimal("1.5"), 1.0, "a", True]
-    assert [type(v).__name__ for v in found[5:]] == ["Date", "XArray", "XMap", "UserFunction"]
+    assert [type(v).__name__ for v in found[5:]] == ["Date", "XArray", "XEntry", "UserFunction"]
 
 
 def test_effective_boolean_value_of_two_strings_is_an_error():
