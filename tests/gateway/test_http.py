@@ -100,6 +100,18 @@ def test_a_cloud_event_goes_in_and_comes_out(up: Service) -> None:
     assert (found["specversion"], found["type"], found["data"]) == ("1.0", "PhoneStatus", PHONE)
 
 
+def test_the_list_of_events_is_served_to_programs_and_to_browsers(up: Service) -> None:
+    text = ask(up, "GET", "/api/docs/events").read().decode()
+    page = ask(up, "GET", "/api/docs/events", Accept="text/html").read().decode()
+    assert "## PhoneStatus\n" in text
+    assert "This event cannot be subscribed to with the wildcard `*`" in text
+    assert page.count("<h2") == text.count("\n## ") > 20
+    assert (
+        "none that you may read"
+        in ask(up, "GET", "/api/docs/events", login="", Accept="text/html").read().decode()
+    )
+
+
 def test_commands_are_called(up: Service) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "getSessionUser"}
     assert answer(ask(up, "POST", "/rpc", call)) == (200, {"jsonrpc": "2.0", "id": 1, "result": "ann"})

@@ -15,9 +15,9 @@ class Asking:
     def __init__(self, user: str) -> None:
         self.access = Access(Identity(user), lambda: RIGHTS)
 
-    def get(self, path: str) -> Response:
+    def get(self, path: str, **headers: str) -> Response:
         route = truenas_routes(Knowledge(REGISTRY, "bus", lambda: 0))["GET", path]
-        answer = asyncio.run(route(Request("GET", path, {}, {}, b"", Hello(path)), self))  # type: ignore[arg-type]
+        answer = asyncio.run(route(Request("GET", path, {}, headers, b"", Hello(path)), self))  # type: ignore[arg-type]
         assert isinstance(answer, Response)
         return answer
 
@@ -36,6 +36,22 @@ def test_who_asks_sees_the_events_that_he_may_read():
     page = Asking("bob").get("/api/docs/events").body.decode()
     assert page.count("\n## ") == 1
     assert "## PhoneStatus" in page
+
+
+def test_a_browser_gets_a_page_that_shows_texts_as_texts(monkeypatch):
+    monkeypatch.setattr(REGISTRY, "documentation", lambda kind: f"<script>{kind}</script> & more")
+    answer = Asking("bob").get("/api/docs/events", accept="text/html,*/*")
+    page = answer.body.decode()
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
+    assert (
+        '<h2 id="PhoneStatus">PhoneStatus</h2>\n<p>&lt;script&gt;PhoneStatus&lt;/script&gt; &amp; more'
+        in page
+    )
+    assert "<script" not in page
+    assert "can be subscribed to with the wildcard <code>*</code>" in page
+    assert page.count("<h2") == 1
+    assert "Log in to see more" in Asking("nobody").get("/api/docs/events", accept="text/html").body.decode()
 
 
 def test_versions_are_listed():
