@@ -23,11 +23,13 @@ import asyncio
 import csv
 import gc
 import json
+import math
 import random
 import statistics
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -136,13 +138,43 @@ async def publisher(url: str, rate: str) -> None:
         talking.cancel()
 
 
+class Latencies:
+    """Counts of latencies in steps of one per cent: it takes the same memory for any number of them."""
+
+    LEAST = 1e-5
+    STEP = math.log(1.01)
+
+    def __init__(self) -> None:
+        self.counts = array("Q", bytes(8 * 2000))
+        self.longest = 0.0
+
+    def add(self, seconds: float) -> None:
+        place = int(math.log(max(seconds, self.LEAST) / self.LEAST) / self.STEP)
+        self.counts[min(place, len(self.counts) - 1)] += 1
+        self.longest = max(self.longest, seconds)
+
+    def take(self) -> tuple[int, list[float]]:
+        """Return how many there were, the quantiles and the longest one, in seconds; begin anew."""
+        total = sum(self.counts)
+        found, seen, wanted = [], 0, [total * share for share in SHARES]
+        for place, count in enumerate(self.counts):
+            seen += count
+            while len(found) < len(wanted) and total and seen > wanted[len(found)]:
+                found.append(self.LEAST * math.exp(self.STEP * (place + 1)))
+        values = [*found, *[0.0] * (len(wanted) - len(found)), self.longest]
+        for place in range(len(self.counts)):
+            self.counts[place] = 0
+        self.longest = 0.0
+        return total, values
+
+
 async def consumer(url: str, first: str) -> None:
-    latencies: list[float] = []
+    latencies = Latencies()
 
     async def read(events: Subscription) -> None:
         async for received in events.messages():
             sent = datetime.fromisoformat(received.properties["cloudEvents_time"]).timestamp()
-            latencies.append(time.time() - sent)
+            latencies.add(time.time() - sent)
 
     async with Bus(url) as bus:
         wanted = list(queries())[int(first) : int(first) + FILTERS // 2]
@@ -150,16 +182,8 @@ async def consumer(url: str, first: str) -> None:
         say(ready=True)
         asked = await lines()
         while await asked.readline():
-            found = sorted(latencies)
-            latencies.clear()
-            values = [
-                found[min(len(found) - 1, int(len(found) * share))] if found else 0.0 for share in SHARES
-            ]
-            say(
-                dropped=bus.metrics.total("events_dropped"),
-                count=len(found),
-                latencies=[*values, found[-1] if found else 0.0],
-            )
+            count, values = latencies.take()
+            say(dropped=bus.metrics.total("events_dropped"), count=count, latencies=values)
         for task in reading:
             task.cancel()
 
