@@ -107,10 +107,7 @@ def library_call(unit: Unit, token: Any, function: LibraryFunction) -> Value:
         found = short(unit, token)
         if found is not None:
             return found
-    arguments = []
-    for number, (item, wanted) in enumerate(zip(token._items, function.parameters)):
-        what = f"argument {number + 1} of {function.qname.qname}"
-        arguments.append(argument(unit, unit.write(item), wanted, function.converters[number], what))
+    arguments = arguments_of(unit, token)
     focus = looks_at_focus(function)
     context = unit.context() if focus else unit.any_context()
     unit.add(f"{context}.static = {unit.constant(token.static)}")
@@ -124,6 +121,17 @@ def library_call(unit: Unit, token: Any, function: LibraryFunction) -> Value:
     else:
         unit.add(f"if type({code}) is list: {code} = {unit.help('only')}({code})")
     return Value(code, form, kind)
+
+
+def arguments_of(unit: Unit, token: Any) -> list[str]:
+    """Write the arguments of a call of the library, converted; return their code."""
+    function = token.library
+    name = function.qname.qname
+    kinds = zip(token._items, function.parameters, function.converters)
+    return [
+        argument(unit, unit.write(item), wanted, converter, f"argument {number} of {name}")
+        for number, (item, wanted, converter) in enumerate(kinds, 1)
+    ]
 
 
 def argument(unit: Unit, value: Value, wanted: Any, converter: Callable[[Any], Any], what: str) -> str:
@@ -252,15 +260,14 @@ def map_contains(unit: Unit, token: Any) -> Value | None:
 
 def looked_up(unit: Unit, token: Any) -> str:
     """Write the look into a map; return the name of the value, None if the key is not there."""
-    function = token.library
-    given = [
-        argument(unit, unit.write(item), wanted, converter, f"argument {number} of {function.qname.qname}")
-        for number, (item, wanted, converter) in enumerate(
-            zip(token._items, function.parameters, function.converters), 1
-        )
-    ]
+    given = arguments_of(unit, token)
     unit.add("meter.left -= 1")
     return unit.named(f"{given[0]}.get({given[1]})", MAYBE).code
+
+
+def map_entry(unit: Unit, token: Any) -> Value | None:
+    given = arguments_of(unit, token)
+    return unit.named(f"{unit.help('XEntry')}({', '.join(given)})", ONE)
 
 
 SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
@@ -272,6 +279,7 @@ SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
     (FN, "true", 0): true,
     (FN, "false", 0): false,
     (FN, "sum", 1): sum_of_doubles,
+    (PREFIXES["map"], "entry", 2): map_entry,
     (PREFIXES["map"], "get", 2): map_get,
     (PREFIXES["map"], "contains", 2): map_contains,
 }

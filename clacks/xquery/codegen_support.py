@@ -17,7 +17,7 @@ from clacks.xquery.conversion import atomize, atomize_one, boolean_value, conver
 from clacks.xquery.errors import failure
 from clacks.xquery.flwor import checked
 from clacks.xquery.functions import FunctionItem
-from clacks.xquery.maps import XMap
+from clacks.xquery.maps import XEntry, XMap
 from clacks.xquery.nodes import Node
 from clacks.xquery.operators import EMPTY, Range
 from clacks.xquery.predicates import picked
@@ -32,6 +32,7 @@ __all__ = [
     "Node",
     "QueryBudgetExceeded",
     "QueryError",
+    "XEntry",
     "XMap",
     "add_integers",
     "arithmetic",

@@ -109,8 +109,9 @@ class XMap(FunctionItem):
     @property
     def copied(self) -> int:
         """Return about how many steps it takes to make a map with one more change: entries are copied."""
-        size = self._size if self._size < SMALL else len(self._changes)
-        return size // ENTRIES_A_STEP + (isqrt(self._size) if self._changes else 0)
+        if self._size < SMALL:
+            return self._size // ENTRIES_A_STEP
+        return isqrt(self._size) if self._changes else 0
 
     def changed(self, changes: Mapping[object, tuple[Any, Sequence[Any]] | None], size: int) -> XMap:
         """Return a map with some more changes (None removes), ``size`` entries in all."""
@@ -118,7 +119,8 @@ class XMap(FunctionItem):
         twin._changes = {**self._changes, **changes} if self._changes else changes
         twin._base = self._base
         twin._size = size
-        if self._size < SMALL or len(twin._changes) > SMALL + isqrt(self._size):
+        many = len(twin._changes)
+        if self._size < SMALL or (many > SMALL and many > SMALL + isqrt(self._size)):
             twin._base = twin.entries
         return twin
 
@@ -164,14 +166,14 @@ class XMap(FunctionItem):
 
     def put(self, key: Any, value: Sequence[Any]) -> XMap:
         """Return a map with one more or another entry; an entry that was there keeps its place."""
-        plain = same_key(key)
+        plain = key if type(key) is str else same_key(key)
         return self.changed({plain: (key, value)}, self._size + (self.find(plain) is None))
 
     def remove(self, keys: Iterable[Any]) -> XMap:  # type: ignore[override]  # a map is no list of operands
         """Return a map without some keys."""
         gone: dict[object, tuple[Any, Sequence[Any]] | None] = {}
         for key in keys:
-            plain = same_key(key)
+            plain = key if type(key) is str else same_key(key)
             if self.find(plain) is not None:
                 gone[plain] = None
         return self.changed(gone, self._size - len(gone)) if gone else self
