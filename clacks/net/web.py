@@ -34,6 +34,7 @@ from clacks.net.tls import channel_of
 from clacks.net.web_frames import chunk, plain, text_frame
 from clacks.net.web_link import Link
 from clacks.net.web_outbox import Outbox
+from clacks.net.web_tls import hold_little
 
 __all__ = ["Answer", "Streaming", "Upgrade", "WebHandler", "WebListener", "WebServer"]
 
@@ -103,6 +104,11 @@ class _Requests(web.RequestHandler):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.link: Link | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        hold_little(transport)
+        super().connection_made(transport)
 
     def pause_writing(self) -> None:
         """Take note that the transport holds something back."""

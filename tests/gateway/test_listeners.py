@@ -20,6 +20,7 @@ from clacks.gateway.service import Gateway
 from clacks.net.certificates import ensure_local_certificates
 from clacks.net.tls import CertificateWatch, server_context
 from clacks.net.web import WebListener
+from clacks.net.web_tls import RECEIVED_SIZE
 from tests.gateway.served import REGISTRY, Client, gateway, scenario
 
 
@@ -110,7 +111,7 @@ async def test_on_a_socket_in_the_file_system_the_system_says_who_it_is() -> Non
 @pytest.mark.net
 @pytest.mark.slow
 @scenario
-async def test_tls_gets_a_renewed_certificate_without_a_restart() -> None:
+async def test_tls_gets_a_renewed_certificate_without_a_restart_and_holds_little() -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
@@ -129,7 +130,15 @@ async def test_tls_gets_a_renewed_certificate_without_a_restart() -> None:
                 url = f"https://localhost:{port}/eventhub"
                 headers = {"Authorization": served.token()}
                 socket = await served.http.ws_connect(url, headers=headers, ssl=trust)
-                assert "result" in await Client(socket).ask("ping")
+                client = Client(socket)
+                assert "result" in await client.ask("ping")
+                await client.ask("subscribe", topic="a")
+                for size in (1, RECEIVED_SIZE, 10 * RECEIVED_SIZE + 1):  # more than is received at once
+                    await client.ask("publish", topic="a", message="x" * size)
+                    assert len((await client.message())["result"]["message"]) == size
+                held = [one.transport for one in served.gateway.server._links.values() if one.transport]
+                sizes = {len(one._ssl_protocol._ssl_buffer) for one in held}  # type: ignore[attr-defined]
+                assert sizes == {RECEIVED_SIZE}
                 tls = socket.get_extra_info("ssl_object")
                 await socket.close()
                 return bytes(tls.getpeercert(binary_form=True))
