@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["OFTEN", "hot_function", "hot_run", "hot_truth"]
+from clacks.xquery.budget import QueryBudget
+
+__all__ = ["OFTEN", "hot_function", "hot_run", "hot_truth", "others_wait"]
 
 OFTEN = 500
 """Calls, or rounds of one loop, after which code is written. Each took a microsecond at least."""
@@ -28,6 +30,19 @@ SHARE = 0.1
 
 MOST_TOKENS = 3_000
 """Tokens up to which an expression gets code."""
+
+
+LONGEST_WAIT = 0.1
+"""Seconds of a budget up to which others wait while a query runs."""
+
+
+def others_wait(budget: QueryBudget) -> bool:
+    """Tell whether others wait for a query: it is one of many filters.
+
+    All filters of a broker are evaluated equally often. If each got code at its 500th run, a thousand would
+    get it at the same event, which would take seconds. Long loops inside one run get code all the same.
+    """
+    return budget.seconds <= LONGEST_WAIT
 
 
 def worth(token: Any, meter: Any) -> bool:

@@ -118,7 +118,8 @@ class FunctionDeclaration:
             return self.by_code(ctx, frame, captured)
         self.calls += 1
         if self.calls == hot.OFTEN + 1:
-            self.code = hot.hot_function(self, ctx.execution.meter)
+            meter = ctx.execution.meter
+            self.code = None if hot.others_wait(meter.budget) else hot.hot_function(self, meter)
             if self.code is not None:
                 return self.by_code(ctx, frame, captured)
         result = called(self.body, ctx.call(frame))
@@ -164,6 +165,11 @@ class FunctionDeclaration:
         if code is not None:
             self.entry = code  # type: ignore[method-assign]  # from now on it is called at once
             return code(ctx, *args)
+        self.entry = self.by_tokens  # type: ignore[method-assign]
+        return self.by_tokens(ctx, *args)
+
+    def by_tokens(self, ctx: Context, *args: Any) -> Any:
+        """Call the function from written code, as ``entry``; its body evaluates itself."""
         frame: list[Any] = [*args, *self.blank]
         for place, parameter in self.typed:
             if parameter.high == 1:

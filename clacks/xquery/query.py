@@ -310,7 +310,7 @@ class Query:
                 context.item = context_item(module, context, item)
             execution.caches["context item"] = context.item
             self.runs += 1
-            if self.runs == hot.OFTEN + 1:
+            if self.runs == hot.OFTEN + 1 and not hot.others_wait(self.budget):
                 self.run_body = hot.hot_run(module.body, execution.meter)
             value = self.run_body(context)
             if type(value) is range:

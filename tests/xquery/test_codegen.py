@@ -9,7 +9,7 @@ from lxml import etree
 
 from clacks.common.errors import QueryBudgetExceeded, QueryError
 from clacks.xquery import QueryBudget, compile_query, hot, wrap
-from clacks.xquery.budget import UNBOUNDED, Meter
+from clacks.xquery.budget import BROKER_BUDGET, UNBOUNDED, Meter
 from clacks.xquery.codegen import expression_code, function_code
 from clacks.xquery.serialize import serialize
 from tests.filters.corpus import events, filters
@@ -290,6 +290,15 @@ def test_no_code_is_written_where_it_would_take_the_time_that_a_query_has():
     condition = query.module.body._items[-1]
     assert not hot.worth(condition, Meter(short))
     assert hot.worth(compile_query("1 + 1").module.body, Meter(short))
+
+
+def test_filters_of_which_there_are_many_get_no_code_all_at_once():
+    text = "declare function local:f($x) { $x + 1 }; local:f(1) = 2"
+    query = compile_query(text, budget=BROKER_BUDGET)
+    for _ in range(hot.OFTEN + 2):
+        assert query.matches(DOCUMENT)
+    assert not hasattr(query.run_body, "text")
+    assert [declaration.code for declaration in query.module.functions.values()] == [None]
 
 
 @pytest.mark.parametrize("loops", [5, 15, 25])
