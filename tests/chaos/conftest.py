@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chaos.islands import made_island
 from tests.chaos.ledger import Ledger
 
 HEAD = (
@@ -27,6 +28,13 @@ def book(record_property: Callable[[str, object], None]) -> Callable[[Ledger], L
         return ledger
 
     return keep
+
+
+@pytest.fixture
+def island() -> Iterator[tuple[str, str]]:
+    """Return a network namespace with one wire to us: its name, which is that of our end, and its address."""
+    with made_island() as found:
+        yield found
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -107,9 +107,13 @@ class Ledger:
         assert 0 <= self.unaccounted <= WINDOW * links * max(1, len(self.faults)), self.line()
         stray = [one for one in self.missing if not self._covered(one.at, self.faults, BEFORE)]
         assert not stray, f"{self.line()} missing outside of the fault: {stray[:5]} {self.faults}"
-        for gaps in self.gaps:
+        for names, gaps in zip(map(set, self.received), self.gaps, strict=True):
             spans = [(gap.start.timestamp(), gap.end.timestamp()) for gap in gaps]
             assert spans, f"{self.line()}: a consumer did not report a gap"
+            # What it reports is what it lacks: the gap begins when the broker was last heard.
+            lacks = [one for one in self.sent if one.name not in names]
+            untold = [one for one in lacks if not self._covered(one.at, spans, BEFORE)]
+            assert not untold, f"{self.line()} missing and not reported: {untold[:5]} {spans}"
 
     @staticmethod
     def _covered(at: float, spans: Iterable[tuple[float, float]], before: float) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from clacks.bus import Bus
 from clacks.common.errors import BusError, CommandError
 from clacks.store import LogId
+from tests.chaos.islands import NAMESPACES, broker_at, inside, plug
 from tests.chaos.ledger import Ledger, Sent, dropped_of
 from tests.chaos.part import Journal
 from tests.chaos.scenes import BOTH, Scale, limited
@@ -156,6 +157,57 @@ async def test_a_cut_between_broker_and_agent_loses_nothing_that_was_stored_and_
         ledger = Ledger(
             "cut between broker and agent, stored=True",
             [Sent(name, 0.0) for name in {*promised, *received}],
+            [received],
+            {"consumer": dropped_of((await street.consumer.ask())["metrics"])},
+            note=f"{len(promised):,} answered",
+        )
+    book(ledger).check_all_accounted()
+
+
+@NAMESPACES
+@BOTH
+@limited
+async def test_a_wire_pulled_between_broker_and_agent_loses_nothing_that_was_stored(
+    scale: Scale, tmp_path: Path, book: Book, island: tuple[str, str]
+) -> None:
+    """The agent lives on the island. No reset comes: both sides notice by the silence alone."""
+    name, address = island
+    limits = {"idle_timeout": 5.0 if scale.long else 1.0}
+    async with town(tmp_path) as this:
+        await broker_at(this, address.rpartition(".")[0] + ".1", limits=limits)
+        street = _Street(this, scale, tmp_path)
+        street.agent = Part(
+            "agent",
+            inside(name),
+            url=this.url(),
+            state_dir=str(tmp_path / "agent"),
+            node="recorder",
+            limits=limits,
+        )
+        this.parts.append(street.agent)
+        await street.agent.start()
+        await street.start_consumer()
+        await street.start_publisher()
+        async with Bus(this.url(), registry=REGISTRY) as caller:
+            await street.more(50)
+            plug(name, "down")
+            await asyncio.sleep(limits["idle_timeout"])  # what was answered before is told
+            stored = len(street.stored())
+            await asyncio.sleep(limits["idle_timeout"] + scale.fault)
+            assert len(street.stored()) == stored > 0, "nobody records"
+            pending = asyncio.ensure_future(caller.call("getMethods", timeout=60))
+            await asyncio.sleep(0)
+            plug(name, "up")
+            assert "getMethods" in await pending
+            await street.more(50)
+        await street.publisher.ask(stop=True)
+        await settled(street.said[-1], 1.0)
+        promised = street.stored()
+        await until(lambda: set(promised) <= set(got_of(Journal.read(street.heard))), 60)
+        received = got_of(Journal.read(street.heard))
+        ledger = Ledger(
+            "wire pulled between broker and agent (namespace), stored=True",
+            [Sent(one, 0.0) for one in {*promised, *received}],
             [received],
             {"consumer": dropped_of((await street.consumer.ask())["metrics"])},
             note=f"{len(promised):,} answered",

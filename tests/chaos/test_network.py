@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clacks.bus import Bus, BusState
 from clacks.common.errors import ConnectionFailed
+from tests.chaos.islands import NAMESPACES, broker_at, inside
 from tests.chaos.ledger import Ledger
 from tests.chaos.scenes import BOTH, Scale, Scene, limited, scene
-from tests.chaos.town import REGISTRY, Part, limits_of, town, until
+from tests.chaos.town import REGISTRY, limits_of, town, until
 from tests.net.authorities import Authority
 from tests.net.relay import Relay
 
@@ -189,11 +188,15 @@ async def test_a_certificate_that_was_replaced_is_taken_if_its_authority_is_know
                 async with scene(this, scale) as s:
                     await until(lambda: ear.journal.lines)
                     cases = ((second, True), (foreign, False), (first, True))
+                    faults: list[tuple[float, float]] = []
                     for certificate, welcome in cases if scale.long else cases[:2]:
-                        gaps, accepted = len(ear.gaps), relay.accepted
+                        gaps, accepted, began = len(ear.gaps), relay.accepted, time.time()
                         await this.broker.kill()
                         await this.up(certificate=str(certificate))
                         relay.redirect(this.broker.hello["ports"]["amqps"])
+                        # The one without TLS is back with any certificate.
+                        await until(lambda: len(s.ear.gaps) > len(faults))
+                        faults.append((began, time.time()))
                         if welcome:
                             await until(lambda gaps=gaps: len(ear.gaps) > gaps)
                             before = len(ear.journal.lines)
@@ -201,45 +204,47 @@ async def test_a_certificate_that_was_replaced_is_taken_if_its_authority_is_know
                         else:
                             await until(lambda accepted=accepted: relay.accepted > accepted + 1)
                             assert far.state is BusState.RECONNECTING, "no event to who cannot show who it is"
-                    await s.silence()
+                    ledger = await s.ledger("broker restarted with another TLS certificate", faults=faults)
+                    book(ledger).check_window()
                     names = [line[1] for line in ear.journal.lines if line[0] == "got"]
                     assert len(names) == len(set(names))
                     assert len(ear.gaps) == (2 if scale.long else 1)
+                    # Between its first event and its last it lacks what its gaps say, and nothing else.
+                    sent = [one.name for one in ledger.sent]
+                    heard = ledger.sent[sent.index(names[0]) : sent.index(names[-1])]
+                    spans = [(gap.start.timestamp() - 1.0, gap.end.timestamp()) for gap in ear.gaps]
+                    lacks = [one for one in heard if one.name not in set(names)]
+                    assert all(any(start <= one.at <= end for start, end in spans) for one in lacks)
 
 
 # -- network namespaces: packets vanish, nobody says anything
 
 
-@pytest.fixture
-def island() -> Iterator[tuple[str, str]]:
-    """A network namespace with one wire to us; its name and its address."""
-    name = f"clacks{os.getpid() % 100000}"
-    number = os.getpid() % 250 + 1
-    here, there = f"10.213.{number}.1", f"10.213.{number}.2"
-    commands = (
-        f"ip netns add {name}",
-        f"ip link add {name} type veth peer name eth0 netns {name}",
-        f"ip addr add {here}/30 dev {name}",
-        f"ip link set {name} up",
-        f"ip -n {name} addr add {there}/30 dev eth0",
-        f"ip -n {name} link set eth0 up",
-        f"ip -n {name} link set lo up",
-    )
-    try:
-        for command in commands:
-            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"no network namespaces here: {command}: {done.stderr.strip()}")
-        yield name, there
-    finally:
-        for command in (f"ip link del {name}", f"ip netns del {name}"):
-            with contextlib.suppress(OSError):
-                subprocess.run(command.split(), capture_output=True, check=False)
+@NAMESPACES
+@BOTH
+@limited
+async def test_packets_that_are_late_lost_doubled_and_out_of_order_cost_no_event(
+    scale: Scale, tmp_path: Path, book: Book, island: tuple[str, str]
+) -> None:
+    """TCP sees to it; what the broker drops because the line has become thin it counts."""
+    if shutil.which("tc") is None:
+        pytest.skip("tc of iproute2 is not installed")
+    bad = "netem delay 10ms 5ms loss 2% duplicate 1% reorder 5%"
+    name, address = island
+    command = f"tc qdisc add dev {name} root {bad}"
+    done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this kernel has no netem: {done.stderr.strip()}")
+    async with town(tmp_path) as here:
+        await broker_at(here, address, inside(name))
+        async with scene(here, scale) as s:
+            await asyncio.sleep(scale.fault * 2)
+            ledger = await s.ledger("2 % of the packets lost, 5 % out of order (netem)")
+            assert not s.ear.gaps, "the connection held"
+    book(ledger).check_all_accounted()
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and iproute2"
-)
+@NAMESPACES
 @BOTH
 @limited
 async def test_a_wire_that_is_pulled_is_noticed_and_plugged_in_again(
@@ -248,16 +253,7 @@ async def test_a_wire_that_is_pulled_is_noticed_and_plugged_in_again(
     name, address = island
     limits = {"idle_timeout": 5.0 if scale.long else 1.0, "login_timeout": 2.0}
     async with town(tmp_path) as here:
-        # The broker of this town stays idle; the one that counts lives on the island.
-        await here.broker.kill()
-        before = ("ip", "netns", "exec", name)
-        here.broker = Part(
-            "broker",
-            before,
-            **{**here.options, "host": address, "limits": limits, "users": ["admin"]},
-        )
-        await here.broker.start(CLACKS_PASSWORD="secret")
-        here.host = address
+        await broker_at(here, address, inside(name), limits)
         async with scene(here, scale, limits=limits) as s:
             began = time.time()
             subprocess.run(["ip", "link", "set", name, "down"], check=True)

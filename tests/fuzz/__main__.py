@@ -40,19 +40,21 @@ FOUND = Path("build") / "fuzz"
 
 @dataclass(frozen=True)
 class Report:
-    """What came of one target."""
+    """What came of one target; ``growth`` is in bytes, None where it was not measured."""
 
     name: str
     inputs: int
     seconds: float
-    growth: int
+    growth: int | None
     finding: str = ""
     data: bytes = b""
 
     def line(self) -> str:
         """Return it for people."""
         work = f"{self.name:13} {self.inputs:>9,} inputs {self.seconds:7.1f} s"
-        return f"{work}  memory {self.growth / 1e6:+6.1f} MB  {'FINDING' if self.finding else 'ok'}"
+        # Steered by coverage the corpus grows in memory, too: there only the limit of libFuzzer is watched.
+        memory = "by coverage       " if self.growth is None else f"memory {self.growth / 1e6:+6.1f} MB  "
+        return f"{work}  {memory}{'FINDING' if self.finding else 'ok'}"
 
 
 def resident() -> int:
@@ -181,7 +183,8 @@ def fuzz(name: str, *, seconds: float = 0.0, count: int = 0, seed: int = 1, stee
             finding = f"one input took more than {HANG:g} s\n{words}"
         elif process.returncode:
             finding = f"ended with {process.returncode}\n{words}"
-        return Report(name, inputs, time.monotonic() - begun, growth, finding, data if finding else b"")
+        took = time.monotonic() - begun
+        return Report(name, inputs, took, None if steered else growth, finding, data if finding else b"")
 
 
 def _watch(process: subprocess.Popen[bytes], slate: _Slate) -> bool:
