@@ -231,7 +231,9 @@ def _descend(place: _Branch, nodes: list[Node], view: View, work: _Work, asked: 
     if not isinstance(first, etree._Element | View):
         return
     ask = place.direct and len(below) <= _NAMES
-    found = None if ask and len(nodes) > _MANY else _few_below(below, nodes, 4 * _MANY if ask else None)
+    found = None
+    if not (ask and (len(nodes) > _MANY or (first is view and _is_large(view)))):
+        found = _few_below(below, nodes, 4 * _MANY if ask else None)
     if found is not None:
         for tag, elements in found.items():
             work.append((below[tag], list(elements)))
@@ -268,6 +270,13 @@ def _lacks_parts(branch: _Branch, view: View) -> bool:
     """Tell whether a branch only asks for parts of texts of which the event has none."""
     slot = branch.slot
     return slot is not None and slot.only_parts and not branch.leads_on and slot.lacks_parts(view)
+
+
+def _is_large(view: View) -> bool:
+    """Tell whether an event has many elements, so that libxml2 had better be asked for those of a name."""
+    if view.large is None:
+        view.large = next(islice(view.root.iter("*"), 4 * _MANY, None), None) is not None
+    return view.large
 
 
 def _few_below(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -78,7 +79,6 @@ def from_engine(values: Sequence[Any]) -> list[Any]:
 
 
 _SPECIAL: Final = {"INF": math.inf, "+INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
-_NAMES: Final = frozenset(("INF", "NaN"))
 _SPACE: Final = " \t\r\n"
 _NUMERIC: Final = "0123456789+-.eE" + _SPACE
 _TESTS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -108,23 +108,23 @@ def to_double(text: str) -> float | None:
         return None
 
 
+# Between two texts of a list, what may be a number; of these characters Python reads what XML Schema does.
+_NUMBERS: Final = re.compile("\0([-+.0-9I \t\r\n][-+.0-9eEINF \t\r\n]*)(?=\0)")
+
+
 def to_doubles(texts: Collection[str]) -> tuple[list[float], bool]:
     """Read several texts as `to_double` does; return the numbers, and whether all texts are some.
 
-    NaN is not among them, though it is a number: no comparison finds it.
+    NaN does not count as one: no comparison finds it.
     """
-    # The characters of numbers come before the colon; most texts begin with one behind it.
-    numeric = [text for text in texts if "" < text < ":" and not text.strip(_NUMERIC)]
-    try:
-        numbers = list(map(float, numeric))
-    except ValueError:
-        numbers = [number for text in numeric if (number := to_double(text)) is not None]
-    if len(numeric) < len(texts):
-        everything = "\0".join(texts)
-        if any(name in everything for name in _NAMES):
-            named = [text for text in texts if text.strip(_NUMERIC) in _NAMES]
-            numbers += [number for text in named if (number := to_double(text)) is not None]
-            return [number for number in numbers if number == number], len(numbers) == len(texts)
+    if len(texts) > 1:
+        found = _NUMBERS.findall("\0" + "\0".join(texts) + "\0")
+        try:
+            numbers = list(map(float, found))
+        except ValueError:
+            numbers = [number for text in found if (number := to_double(text)) is not None]
+        return numbers, len(numbers) == len(texts)
+    numbers = [number for text in texts if (number := to_double(text)) is not None and number == number]
     return numbers, len(numbers) == len(texts)
 
 

@@ -52,6 +52,7 @@ class View:
         "atoms",
         "found",
         "glances",
+        "large",
         "parts",
         "properties",
         "root",
@@ -69,6 +70,8 @@ class View:
         """The parts of texts that filters ask for and the document holds, once they are known."""
         self.glances: dict[tuple[str, ...], Glance] = {}
         """What was seen at a glance, by the names of elements."""
+        self.large: bool | None = None
+        """Whether there are many elements, once that is known."""
         self.steps = FILTER_STEPS
         self._text: str | None = None
         self._calculator: Calculator | None = None
