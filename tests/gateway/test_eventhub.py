@@ -12,7 +12,7 @@ import pytest
 from clacks.common.limits import DEFAULT_LIMITS
 from clacks.gateway.service import Gateway, Options
 from clacks.net.web import WebListener
-from tests.gateway.served import KEY, REGISTRY, Client, Served, gateway, scenario
+from tests.gateway.served import KEY, REGISTRY, Client, Served, gateway, scenario, until
 
 pytestmark = [pytest.mark.net, pytest.mark.slow]
 
@@ -213,3 +213,43 @@ async def test_what_others_publish_on_the_bus_reaches_eventhub() -> None:
         await served.bus.publish(REGISTRY.from_dict("TopicMessage", fields))
         assert (await client.message())["result"] == {"id": "5-0", "topic": "a", "message": "by AMQP"}
         assert json.dumps(fields)
+
+
+@scenario
+async def test_who_comes_and_goes_gets_nothing_of_the_others_and_disturbs_nobody() -> None:
+    """The system gives the number of a socket that was closed to the next one at once."""
+    async with gateway() as served:
+        steady = [await served.connect() for _ in range(20)]
+        for client in steady:
+            await client.ask("subscribe", topic="many")
+        writer = await served.connect()
+        over = False
+
+        async def come_and_go(number: int) -> int:
+            rounds = 0
+            while not over:
+                headers = {"Authorization": served.token()}
+                socket = await served.http.ws_connect(served.url("/eventhub"), headers=headers)
+                client = Client(socket)
+                await client.ask("subscribe", topic="many" if rounds % 3 == 0 else f"own/{number}")
+                if rounds % 3:
+                    await client.ask("publish", topic=f"own/{number}", message=f"{rounds}")
+                    assert (await client.message())["result"]["message"] == f"{rounds}"
+                    assert not client.heard
+                if rounds % 2:
+                    socket._response.connection.transport.abort()  # type: ignore[union-attr]
+                await socket.close()
+                rounds += 1
+            return rounds
+
+        others = [asyncio.create_task(come_and_go(number)) for number in range(6)]
+        for number in range(100):
+            await writer.ask("publish", topic="many", message=f"{number}")
+        over = True
+        assert min(await asyncio.gather(*others)) > 0
+        for client in steady:
+            heard = [(await client.message())["result"]["message"] for _ in range(100)]
+            assert heard == [f"{number}" for number in range(100)]
+        outbox = served.gateway.server.outbox
+        await until(lambda: len(served.gateway.server._links) == 21)
+        assert not outbox.busy
