@@ -1,8 +1,8 @@
 """The client's end of an AMQP connection, without sockets: commands in, events out.
 
-Commands are the methods of `BusConnection`; what the broker does comes back from `events` as frozen
-dataclasses. Links are handed out as the engine's own senders and receivers, because each message passes
-through them; who opened one gave an ``owner`` along, and gets it back with every event of that link.
+Commands are the methods of `BusConnection`; what the broker does comes back from `events` as values of
+`connection_events`. Links are handed out as the engine's own senders and receivers, because each message
+passes through them; who opened one gave an ``owner`` along, and gets it back with every event of that link.
 
 Brokers end a session or the whole connection for what should concern one link, and some detach without
 closing. All of it comes out as one event, `LinkClosed`, which says what the broker named as the reason.
@@ -14,21 +14,32 @@ import enum
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from proton import Connection, Data, Described, Link, Session, Terminus, symbol, ulong
 from proton import Event as ProtonEvent
 
+from clacks.amqp.connection_events import (
+    Closed,
+    ConnectionEvent,
+    Credited,
+    LinkClosed,
+    LinkOpened,
+    MessageReceived,
+    Opened,
+    Settled,
+)
 from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, SaslLayer, Sender
 from clacks.amqp.profiles import Peer, Profile, choose_profile
 from clacks.amqp.termini import (
-    SELECTOR_FILTER_CODE,
-    XQUERY_FILTER_CODE,
     Filter,
     read_condition,
     read_open,
     read_source,
     read_target,
+    selector_filter,
+    subject_filter,
+    xquery_filter,
 )
 from clacks.common.errors import ProtocolError
 from clacks.common.limits import DEFAULT_LIMITS, Limits
@@ -57,21 +68,6 @@ __all__ = [
 # -- what is asked for
 
 
-def xquery_filter(query: str) -> Filter:
-    """Return the filter that lets an XQuery decide (registered for the XML exchange of Qpid)."""
-    return Filter("xquery", XQUERY_FILTER_CODE, query)
-
-
-def selector_filter(selector: str) -> Filter:
-    """Return the filter that lets a JMS selector decide (registered for ActiveMQ and others)."""
-    return Filter("selector", SELECTOR_FILTER_CODE, selector)
-
-
-def subject_filter(subject: str) -> Filter:
-    """Return the filter that binds a receiver to one subject (Qpid's direct binding)."""
-    return Filter("subject", 0x0000_468C_0000_0000, subject)
-
-
 @dataclass(frozen=True, slots=True)
 class SendTo:
     """A link to send on; no address means the anonymous relay: each message says where it goes."""
@@ -96,100 +92,6 @@ class ReceiveFrom:
     properties: Mapping[str, str] = field(default_factory=dict)
     settled: bool = True
     claimed: bool = False
-
-
-# -- what happens
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The broker opened the connection and said who it is; ``profile`` was chosen from that."""
-
-    peer: Peer
-    profile: Profile
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOpened:
-    """The broker agreed to a link.
-
-    Attributes:
-        link: The link.
-        owner: What was given when it was opened.
-        address: The broker's address of the node; for a dynamic node this is where one learns it.
-        applied: The filters that the broker repeats. Whether that can be believed says the profile.
-    """
-
-    link: Sender | Receiver
-    owner: Any
-    address: str
-    applied: tuple[Filter, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LinkClosed:
-    """A link is gone: refused (never `LinkOpened`) or taken away.
-
-    Attributes:
-        link: The link; it is not to be used any more.
-        owner: What was given when it was opened.
-        refused: Whether the broker never agreed to it.
-        condition: AMQP error condition, empty if the broker named none.
-        description: The broker's own words.
-        in_doubt: Contexts of messages sent on it without an outcome.
-        with_connection: Whether the whole connection went.
-    """
-
-    link: Sender | Receiver
-    owner: Any
-    refused: bool
-    condition: str = ""
-    description: str = ""
-    in_doubt: tuple[object, ...] = ()
-    with_connection: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Credited:
-    """The broker changed the credit of a sender."""
-
-    link: Sender
-    owner: Any
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
-    """A message came; ``incoming`` is None if it needs no outcome."""
-
-    link: Receiver
-    owner: Any
-    body: bytes
-    incoming: Incoming | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The broker said what became of a message that was sent unsettled with ``context``."""
-
-    link: Sender
-    owner: Any
-    context: object
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection is over; `LinkClosed` of all its links came before.
-
-    ``condition`` is empty if it ended as we asked. ``opened`` tells whether it ever was open.
-    """
-
-    condition: str
-    description: str
-    opened: bool
-
-
-ConnectionEvent: TypeAlias = Opened | LinkOpened | LinkClosed | Credited | MessageReceived | Settled | Closed
 
 
 # -- states

@@ -37,6 +37,9 @@ __all__ = [
     "read_source",
     "read_target",
     "refuse_termini",
+    "selector_filter",
+    "subject_filter",
+    "xquery_filter",
 ]
 
 XQUERY_FILTER: Final = "apache.org:xquery-filter:string"
@@ -89,6 +92,21 @@ class Asked:
 # a character beyond Unicode an OverflowError, a map as a key a TypeError, a thousand maps in each other a
 # RecursionError.
 _UNREADABLE = (DataException, RecursionError, OverflowError, ValueError, TypeError, KeyError)
+
+
+def xquery_filter(query: str) -> Filter:
+    """Return the filter that lets an XQuery decide (registered for the XML exchange of Qpid)."""
+    return Filter("xquery", XQUERY_FILTER_CODE, query)
+
+
+def selector_filter(selector: str) -> Filter:
+    """Return the filter that lets a JMS selector decide (registered for ActiveMQ and others)."""
+    return Filter("selector", SELECTOR_FILTER_CODE, selector)
+
+
+def subject_filter(subject: str) -> Filter:
+    """Return the filter that binds a receiver to one subject (Qpid's direct binding)."""
+    return Filter("subject", 0x0000_468C_0000_0000, subject)
 
 
 def _value(data: Data) -> Any:

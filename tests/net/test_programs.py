@@ -8,16 +8,10 @@ import os
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from clacks.net.programs import Program
-
-SLEEP = str(800_000 + os.getpid())
-
-
-def sleepers() -> list[int]:
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if (one.info["cmdline"] or [])[1:] == [SLEEP]]
+from tests.sleepers import SLEEP, sleepers
 
 
 @pytest.mark.slow

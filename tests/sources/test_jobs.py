@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from clacks.common.command import CommandTable
@@ -16,12 +14,12 @@ from clacks.common.jsonrpc import FORBIDDEN, INVALID_PARAMS, UNAVAILABLE, Reques
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
 from clacks.sources.jobs import EVERYBODYS, JobCommands, JobRunner
+from tests.sleepers import SLEEP, sleepers
 
 pytestmark = pytest.mark.slow
 
 SCHEMAS = SchemaRegistry(plugins=False)
 # Another number in each process that runs tests: the sleepers of one are not those of another.
-SLEEP = str(700_000 + os.getpid())
 SETTINGS = r"""
 [sources.jobs]
 at_once = 1
@@ -105,10 +103,6 @@ def world(test: Callable[[World], Awaitable[None]]) -> Callable[[Path], None]:
 
     run.__name__ = test.__name__
     return run
-
-
-def sleepers() -> list[int]:
-    return [one.pid for one in psutil.process_iter(["cmdline"]) if (one.info["cmdline"] or [])[1:] == [SLEEP]]
 
 
 @world
