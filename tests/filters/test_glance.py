@@ -57,8 +57,16 @@ CONDITIONS = [
     *(f"//f:{name} = {value}" for name in ("Load", "Pair") for value in (7, 12, 8)),
     *(f"//f:{name}[. < {value}]" for name in ("Load", "Pair") for value in (0.5, 0.6, 12, 13)),
     *(f"//f:{name}[. >= 5 and . <= 7.5]" for name in ("Load", "Pair")),
-    *(f"//f:{name}[starts-with(., '{value}')]" for name in ("Name", "Text") for value in ("host", "d", "x")),
-    *(f"//f:{name}[ends-with(., '{value}')]" for name in ("Text", "Pair") for value in ("well", "2", "ull ")),
+    *(
+        f"//f:{name}[starts-with(., '{value}')]"
+        for name in ("Name", "Text")
+        for value in ("host", "d", "x", "disk f")
+    ),
+    *(
+        f"//f:{name}[ends-with(., '{value}')]"
+        for name in ("Text", "Pair")
+        for value in ("well", "2", "ull ", "is well", "x")
+    ),
     *(f"//f:{name}[contains(., '{value}')]" for name in ("Text", "Name") for value in ("is", "k f", "zz")),
 ]
 PLACES = [
@@ -77,6 +85,7 @@ def alone(query: str, root: etree._Element) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_many_names_in_a_large_event_are_answered_as_by_the_engine(place: str) -> None:
     queries = [PROLOG + condition.replace("//f:", place) for condition in CONDITIONS]
@@ -86,6 +95,18 @@ def test_many_names_in_a_large_event_are_answered_as_by_the_engine(place: str) -
     for comment in ("", "<!-- c -->"):  # a tree that is not ours may hold comments
         root = etree.fromstring(large_event(comment))
         assert index.match(root) == {query for query in queries if alone(query, root)}
+
+
+@pytest.mark.slow
+def test_each_sort_of_condition_alone_makes_its_path_be_asked() -> None:
+    """Here nothing else that is asked of the same path is there, which would hide that one is forgotten."""
+    root = read_document(large_event())[0]
+    for condition in CONDITIONS:
+        index = FilterIndex()
+        index.add("it", PROLOG + condition)
+        for name in ("Left", "Right", "Note"):  # enough names for a glance
+            index.add(name, f"{PROLOG}//f:{name} = 'not there'")
+        assert ("it" in index.match(root)) is alone(PROLOG + condition, root), condition
 
 
 def test_the_glance_reads_each_element_once_for_all_that_is_asked() -> None:
