@@ -24,8 +24,9 @@ from typing import Any
 
 from clacks.xquery import codegen_support as support
 from clacks.xquery.modules import FunctionDeclaration, accepted_classes
+from clacks.xquery.nodes import expanded
 from clacks.xquery.places import PLACES
-from clacks.xquery.sequence_types import ANY, EXACT, AtomicType, KindTest, SequenceType
+from clacks.xquery.sequence_types import ANY, EXACT, AtomicType, ItemType, KindTest, SequenceType
 from clacks.xquery.tokens import Expression
 
 __all__ = [
@@ -75,8 +76,8 @@ class Value:
         code: A Python name or constant: it may be repeated.
         form: ``ONE``, ``MAYBE`` or ``MANY``.
         kind: What all items surely are: ``double`` (class float), ``int`` (class int), ``integer`` (an int
-            that is no boolean), ``boolean``, ``string`` (class str), ``node``, ``nothing`` (there are no
-            items); None if that is not known.
+            that is no boolean), ``decimal``, ``boolean``, ``string`` (class str), ``node``, ``nothing``
+            (there are no items); None if that is not known.
     """
 
     code: str
@@ -86,7 +87,7 @@ class Value:
 
 NOTHING = Value("None", MAYBE, "nothing")
 
-ATOMIC = frozenset({"double", "int", "integer", "boolean", "string", "nothing"})
+ATOMIC = frozenset({"double", "int", "integer", "decimal", "boolean", "string", "nothing"})
 NUMBERS = frozenset({"double", "int", "integer"})
 
 KINDS = {"double": "double", "boolean": "boolean", "integer": "integer"}
@@ -96,6 +97,7 @@ FITS = {
     "double": frozenset({"double", "numeric", "anyAtomicType"}),
     "int": frozenset({"integer", "decimal", "numeric", "anyAtomicType"}),
     "integer": frozenset({"integer", "decimal", "numeric", "anyAtomicType"}),
+    "decimal": frozenset({"decimal", "numeric", "anyAtomicType"}),
     "boolean": frozenset({"boolean", "anyAtomicType"}),
     "string": frozenset({"string", "anyAtomicType"}),
 }
@@ -425,7 +427,7 @@ class Unit:
         if accepted:
             test = f"type({item_code}) in {accepted}"
         elif isinstance(item, KindTest):
-            test = f"{self.constant(item.matches, 'M')}({item_code})"
+            test = self.test(item_code, item, value.kind == "node")
         else:
             return self.named(one, form, kind)
         if value.kind == "nothing":
@@ -435,6 +437,26 @@ class Unit:
         elif value.form == MAYBE:
             test = f"{code} is None or {test}" if form == MAYBE else f"{code} is not None and {test}"
         return self.named(f"{item_code} if {test} else {one}", form, kind)
+
+    def test(self, code: str, wanted: ItemType, is_node: bool) -> str:
+        """Return the code that tells whether an item, perhaps surely a node, is of a type."""
+        if not isinstance(wanted, KindTest) or wanted.content is not None:
+            return f"{self.constant(wanted.matches, 'M')}({code})"
+        untyped = {"element": ("untyped", "anyType"), "attribute": ("untypedAtomic",)}.get(
+            wanted.kind or "", ()
+        )
+        name = wanted.name
+        if name is not None and name.local is None and name.namespace is None and wanted.kind is not None:
+            name = None
+        exact = name is None or (name.local is not None and name.namespace is not None)
+        if not exact or (wanted.annotation is not None and wanted.annotation not in untyped):
+            return f"{self.constant(wanted.matches, 'M')}({code})"
+        tests = [] if is_node else [f"isinstance({code}, {self.help('Node')})"]
+        if wanted.kind is not None:
+            tests.append(f"{code}.kind == {wanted.kind!r}")
+        if name is not None:
+            tests.append(f"{code}.name == {self.constant(expanded(name.namespace, str(name.local)))}")
+        return f"({' and '.join(tests)})" if tests else "True"
 
     # variables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from elementpath.datatypes import UntypedAtomic
@@ -69,6 +70,9 @@ __all__ = [
 
 SHORT = 200
 """Items up to which the steps of a loop are taken at once."""
+
+LONG = 30
+"""Characters of a text that is not worth remembering as a number."""
 
 FEW = 8
 """Items of one result that are passed on without a step: the loop around took one."""
@@ -171,10 +175,17 @@ def path_result(found: list[Any]) -> list[Any]:
     return in_document_order(found)
 
 
+@lru_cache(maxsize=4096)
+def known_double(text: str) -> float:
+    """Read a short text as xs:double; the same texts come again and again."""
+    return double_of(text)
+
+
 def double_of_node(node: Any) -> float:
     """Cast the value of a node to xs:double."""
+    text = node.string_value
     try:
-        return double_of(node.string_value)
+        return double_of(text) if len(text) > LONG else known_double(text)
     except ValueError:
         found: float = cast_atomic(node.typed_value, "double")
         return found

@@ -42,7 +42,7 @@ SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 FOLDABLE = 2**53
 """Integers below are the same number as a double."""
 
-KIND_OF_CLASS = {int: "int", float: "double", str: "string", bool: "boolean"}
+KIND_OF_CLASS = {int: "int", float: "double", Decimal: "decimal", str: "string", bool: "boolean"}
 
 
 @writer(Literal)
@@ -179,6 +179,10 @@ def arithmetic(unit: Unit, token: Any) -> Value:
         unit.add(f"{name} = {whole[0]} {symbol} {whole[1]}")
         unit.add(f"if not {-(2**62)} < {name} < {2**62}: {unit.help('add_integers')}({name}, meter)")
         return Value(name, ONE, "int")
+    if symbol in ("mod", "idiv") and integers and b.code.isdigit() and b.code != "0":
+        sign = "%" if symbol == "mod" else "//"
+        general = f"{unit.help('arithmetic')}({symbol!r}, {a.code}, {b.code}, execution)"
+        return unit.named(f"{a.code} {sign} {b.code} if {a.code} >= 0 else {general}", ONE, "int")
     name = unit.fresh()
     general = f"{unit.help('arithmetic')}({symbol!r}, {a.code}, {b.code}, execution)"
     word = "if"
@@ -385,5 +389,5 @@ def branch(unit: Unit, slot: int | None, value: Value, result: Any) -> Value:
 def test_of(unit: Unit, value: Value, wanted: Any) -> str:
     """Return the code that tells whether a value is of a type."""
     if value.form == ONE and wanted.item is not None and wanted.low <= 1:
-        return f"{unit.constant(wanted.item.matches, 'M')}({value.code})"
+        return unit.test(value.code, wanted.item, value.kind == "node")
     return f"{unit.constant(wanted, 'T')}.matches({unit.many(value)})"

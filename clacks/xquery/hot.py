@@ -19,7 +19,7 @@ from clacks.xquery.budget import QueryBudget
 
 __all__ = ["OFTEN", "hot_function", "hot_run", "hot_truth", "others_wait"]
 
-OFTEN = 500
+OFTEN = 250
 """Calls, or rounds of one loop, after which code is written. Each took a microsecond at least."""
 
 SECONDS_A_TOKEN = 60e-6
@@ -39,7 +39,7 @@ LONGEST_WAIT = 0.1
 def others_wait(budget: QueryBudget) -> bool:
     """Tell whether others wait for a query: it is one of many filters.
 
-    All filters of a broker are evaluated equally often. If each got code at its 500th run, a thousand would
+    All filters of a broker are evaluated equally often. If each got code at the same run, a thousand would
     get it at the same event, which would take seconds. Long loops inside one run get code all the same.
     """
     return budget.seconds <= LONGEST_WAIT

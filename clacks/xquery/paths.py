@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "Path", "Root", "Step"]
 
 
+ANY_NAME = NameTest(None, None)
 GROWN = (TreeDocument, TreeElement)
 
 
@@ -194,9 +195,11 @@ def nearest(step: Step, node: Any, ctx: Context) -> list[Any] | None:
 
 def pick_named_children(step: Step, node: Any, ctx: Context) -> list[Any]:
     """Return the children with the name of a step."""
-    step_on = ctx.execution.meter.step
-    children = node.grown(step_on)
-    step_on(len(children) + 1)
+    meter = ctx.execution.meter
+    children = node.grown(meter.step)
+    meter.left -= len(children) + 1
+    if meter.left < meter.look_at:
+        meter.check()
     name, kind = step.simple_name, step.test.kind
     return [n for n in children if n.name == name and n.kind == kind]
 
@@ -227,7 +230,11 @@ def pick_along(step: Step, node: Any, ctx: Context) -> list[Any]:
     if name is not None:
         kind = step.test.kind
         return [n for n in candidates if n.name == name and n.kind == kind]
-    matches = step.test.matches
+    test = step.test
+    if test.name == ANY_NAME and test.annotation is None and test.content is None:
+        kind = test.kind
+        return [n for n in candidates if n.kind == kind]
+    matches = test.matches
     return [n for n in candidates if matches(n)]
 
 
