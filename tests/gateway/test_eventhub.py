@@ -253,3 +253,31 @@ async def test_who_comes_and_goes_gets_nothing_of_the_others_and_disturbs_nobody
         outbox = served.gateway.server.outbox
         await until(lambda: len(served.gateway.server._links) == 21)
         assert not outbox.busy
+
+
+@scenario
+async def test_a_link_hears_from_its_connection_what_must_not_be_written_blindly() -> None:
+    async with gateway() as served:
+        outbox = served.gateway.server.outbox
+        client = await served.connect()
+        ((link, protocol),) = served.gateway.server._links.items()
+        assert link.descriptor is not None
+        sent = 0
+        while not link.waiting:  # until the kernel takes no more
+            link.send(b'"%s"' % (b"x" * 100_000))
+            outbox.flush()
+            sent += 1
+            assert sent < 1000
+        assert link in outbox.busy
+        for _ in range(sent):
+            await client.hear()
+        await until(lambda: link not in outbox.busy)
+        assert not link.waiting
+        assert protocol.transport is not None
+        protocol.transport.abort()
+        await asyncio.sleep(0)
+        # The socket is closed by now; whoever comes next may have its number.
+        assert link in outbox.busy
+        assert link.closed
+        await until(lambda: not served.gateway.server._links)
+        assert not outbox.busy
