@@ -7,15 +7,14 @@ from typing import Any
 
 from clacks.xquery.bridge import LibraryFunction
 from clacks.xquery.calls import DynamicCall, FunctionCall, NamedReference, Placeholder
-from clacks.xquery.codegen import (
-    FITS,
+from clacks.xquery.codegen_types import FITS, converted, form_of, kind_of
+from clacks.xquery.codegen_unit import (
     MANY,
     MAYBE,
     ONE,
     NotWritten,
     Unit,
     Value,
-    form_of,
     writer,
 )
 from clacks.xquery.library import PREFIXES, builtins
@@ -54,13 +53,12 @@ def declared_call(unit: Unit, token: Any, declaration: Any) -> Value:
         raise NotWritten
     arguments = []
     for item, parameter in zip(token._items, declaration.parameters):
-        value = unit.converted(unit.write(item), parameter.type, f"argument ${parameter.name}")
+        value = converted(unit, unit.write(item), parameter.type, f"argument ${parameter.name}")
         arguments.append(value.code)
     given = ", ".join([unit.any_context(), *arguments])
-    item_type = declaration.result.item
-    kind = KINDS.get(item_type.local) if isinstance(item_type, AtomicType) else None
-    form = form_of(declaration.result)
-    return unit.named(f"{unit.constant(declaration, 'D')}.entry({given})", form, kind)
+    result = declaration.result
+    code = f"{unit.constant(declaration, 'D')}.entry({given})"
+    return unit.named(code, form_of(result), kind_of(result))
 
 
 def constructor(unit: Unit, token: Any) -> Value:

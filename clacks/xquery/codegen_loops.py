@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clacks.xquery.codegen import MANY, MAYBE, ONE, TRUTHS, NotWritten, Unit, Value, writer
+from clacks.xquery.codegen_unit import MANY, NOTHING, ONE, TRUTHS, NotWritten, Unit, Value, writer
 from clacks.xquery.conditionals import Quantified
 from clacks.xquery.flwor import Flwor, For, Let, OrderBy, Where
 
@@ -63,14 +63,7 @@ def one_tuple(unit: Unit, plan: Sequence[Any], result: Any) -> Value:
             let(unit, clause)
             return rest(place + 1)
         truth = unit.truth(clause.expressions[0])
-        branch = unit.aside(lambda: rest(place + 1))
-        value = branch[0]
-        form = MAYBE if value.form == ONE else value.form
-        name = unit.fresh()
-        unit.add(f"{name} = {'EMPTY' if form == MANY else 'None'}")
-        unit.add(f"if {truth}:")
-        unit.finish_branch(branch, name, form)
-        return Value(name, form, value.kind)
+        return unit.choose([truth], [unit.aside(lambda: rest(place + 1)), (NOTHING, [])])
 
     return rest(0)
 

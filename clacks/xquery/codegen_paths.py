@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clacks.xquery.axes import KEEP_PEERS
-from clacks.xquery.codegen import ATOMIC, MANY, MAYBE, NOTHING, ONE, Line, NotWritten, Unit, Value, writer
+from clacks.xquery.codegen_unit import ATOMIC, MANY, MAYBE, NOTHING, ONE, NotWritten, Unit, Value, writer
 from clacks.xquery.paths import ContextItem, Filter, Path, SimpleMap, Step, pick_along
 from clacks.xquery.predicates import is_condition
 
@@ -89,24 +89,30 @@ def path(unit: Unit, token: Any) -> Value:
         return stepped(unit, token, value, right)
     if value.form != MANY or value.kind != "node":
         value = unit.named(unit.many(value), MANY, value.kind)
+    found = mapped(unit, value, right, "node")
+    if found.kind in ATOMIC:
+        return found
+    if found.kind == "node":
+        return unit.named(f"{unit.help('in_document_order')}({found.code})", MANY, "node")
+    return unit.named(f"{unit.help('path_result')}({found.code})", MANY)
+
+
+def mapped(unit: Unit, value: Value, right: Any, wanted: str | None) -> Value:
+    """Write an expression for each item of a sequence, which has to be of the kind ``wanted``."""
     out = unit.named("[]", MANY)
     kinds: list[str | None] = []
 
     def body(item: Value) -> None:
-        if value.kind != "node":
+        if wanted == "node" and value.kind != "node":
             unit.add(f"{unit.help('node_of')}({item.code})")
         assert unit.focus is not None
-        unit.focus.item = Value(item.code, ONE, "node")
+        unit.focus.item = Value(item.code, ONE, wanted)
         result = unit.write(right)
         kinds.append(result.kind)
         unit.collect(out.code, result)
 
     each(unit, value, body)
-    if kinds[0] in ATOMIC:
-        return Value(out.code, MANY, kinds[0])
-    if kinds[0] == "node":
-        return unit.named(f"{unit.help('in_document_order')}({out.code})", MANY, "node")
-    return unit.named(f"{unit.help('path_result')}({out.code})", MANY)
+    return Value(out.code, MANY, kinds[0])
 
 
 def stepped(unit: Unit, token: Any, value: Value, right: Any) -> Value:
@@ -148,16 +154,7 @@ def simple_map(unit: Unit, token: Any) -> Value:
         return NOTHING
     if value.form != MANY:
         value = unit.named(unit.many(value), MANY, value.kind)
-    out = unit.named("[]", MANY)
-    kinds: list[str | None] = []
-
-    def body(item: Value) -> None:
-        result = unit.write(right)
-        kinds.append(result.kind)
-        unit.collect(out.code, result)
-
-    each(unit, value, body)
-    return Value(out.code, MANY, kinds[0])
+    return mapped(unit, value, right, value.kind)
 
 
 @writer(Filter)
@@ -218,10 +215,4 @@ def held(unit: Unit, left: Any, predicate: Any) -> Value:
             unit.add(f"if {failed} is not None and {there}: raise {failed}")
         return value
 
-    branches: list[tuple[Value, list[Line]]] = [unit.aside(write), (NOTHING, [])]
-    name, form, kind = unit.joined(branches)
-    unit.add(f"if {truth}:")
-    unit.finish_branch(branches[0], name, form)
-    unit.add("else:")
-    unit.finish_branch(branches[1], name, form)
-    return Value(name, form, kind)
+    return unit.choose([truth], [unit.aside(write), (NOTHING, [])])

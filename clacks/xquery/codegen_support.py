@@ -21,6 +21,7 @@ from clacks.xquery.functions import FunctionItem
 from clacks.xquery.maps import XEntry, XMap
 from clacks.xquery.nodes import Node
 from clacks.xquery.operators import EMPTY, Range
+from clacks.xquery.paths import path_result
 from clacks.xquery.predicates import picked
 from clacks.xquery.sequence_types import SequenceType
 from clacks.xquery.tokens import Expression
@@ -162,16 +163,6 @@ def node_of(item: Any) -> Any:
 def in_order(found: list[Any], meter: Meter) -> list[Any]:
     """Return nodes in document order."""
     meter.step(SORTING * len(found))
-    return in_document_order(found)
-
-
-def path_result(found: list[Any]) -> list[Any]:
-    """Return what a path yields whose last step is any expression: nodes in order, or values as they are."""
-    count = sum(1 for item in found if isinstance(item, Node))
-    if count == 0:
-        return found
-    if count < len(found):
-        raise failure("XPTY0018", "a path yields both nodes and other items")
     return in_document_order(found)
 
 

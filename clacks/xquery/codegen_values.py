@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from clacks.xquery.arithmetic import as_double
-from clacks.xquery.codegen import (
+from clacks.xquery.codegen_types import test_of_item
+from clacks.xquery.codegen_unit import (
     ATOMIC,
     MANY,
     MAYBE,
@@ -336,13 +337,7 @@ def one_node(unit: Unit, value: Value) -> Value:
 def condition(unit: Unit, token: Any) -> Value:
     test, first, second = token._items
     truth = unit.truth(test)
-    branches = [unit.aside(lambda: unit.write(first)), unit.aside(lambda: unit.write(second))]
-    name, form, kind = unit.joined(branches)
-    unit.add(f"if {truth}:")
-    unit.finish_branch(branches[0], name, form)
-    unit.add("else:")
-    unit.finish_branch(branches[1], name, form)
-    return Value(name, form, kind)
+    return unit.choose([truth], [unit.aside(partial(unit.write, each)) for each in (first, second)])
 
 
 def condition_truth(unit: Unit, token: Any) -> str:
@@ -368,15 +363,7 @@ def typeswitch(unit: Unit, token: Any) -> Value:
         tests.append(" or ".join(test_of(unit, value, wanted) for wanted in types))
         branches.append(unit.aside(partial(branch, unit, slot, value, result)))
     branches.append(unit.aside(partial(branch, unit, token.default[0], value, token.default[1])))
-    name, form, kind = unit.joined(branches)
-    word = "if"
-    for test, each in zip(tests, branches):
-        unit.add(f"{word} {test}:")
-        unit.finish_branch(each, name, form)
-        word = "elif"
-    unit.add("else:")
-    unit.finish_branch(branches[-1], name, form)
-    return Value(name, form, kind)
+    return unit.choose(tests, branches)
 
 
 def branch(unit: Unit, slot: int | None, value: Value, result: Any) -> Value:
@@ -389,5 +376,5 @@ def branch(unit: Unit, slot: int | None, value: Value, result: Any) -> Value:
 def test_of(unit: Unit, value: Value, wanted: Any) -> str:
     """Return the code that tells whether a value is of a type."""
     if value.form == ONE and wanted.item is not None and wanted.low <= 1:
-        return unit.test(value.code, wanted.item, value.kind == "node")
+        return test_of_item(unit, value.code, wanted.item, value.kind == "node")
     return f"{unit.constant(wanted, 'T')}.matches({unit.many(value)})"

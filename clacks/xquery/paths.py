@@ -37,7 +37,7 @@ from clacks.xquery.types_parser import KIND_TESTS, parse_kind_test
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
 
-__all__ = ["Filter", "Path", "Root", "Step"]
+__all__ = ["Filter", "Path", "Root", "Step", "path_result"]
 
 
 ANY_NAME = NameTest(None, None)
@@ -420,12 +420,17 @@ class Path(Expression):
             value = run(inner)
             step(1 + len(value))
             found.extend(value)
-        count = sum(1 for item in found if isinstance(item, Node))
-        if count == 0:
-            return found
-        if count < len(found):
-            raise failure("XPTY0018", "a path yields both nodes and other items")
-        return in_document_order(found)
+        return path_result(found)
+
+
+def path_result(found: list[Any]) -> list[Any]:
+    """Return what a path yields whose last step is any expression: nodes in order, or values as they are."""
+    count = sum(1 for item in found if isinstance(item, Node))
+    if count == 0:
+        return found
+    if count < len(found):
+        raise failure("XPTY0018", "a path yields both nodes and other items")
+    return in_document_order(found)
 
 
 SLASH: Any = TOKENS["/"]
