@@ -204,8 +204,8 @@ async def publisher(url: str) -> None:
 class Part:
     """One of the processes."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.publish_to_callback", *arguments]
+    def __init__(self, *arguments: str, module: str = "benchmarks.publish_to_callback") -> None:
+        command = [sys.executable, "-m", module, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.first = self.hear()
 
@@ -235,7 +235,7 @@ class Middle:
 
     def __init__(self, name: str, url: str | None) -> None:
         self.title = BusURL.parse(url).safe if url is not None else name
-        self._node: Any = None
+        self.node: Any = None
         self._part: Part | None = None
         if url is not None:
             self.url = url
@@ -245,24 +245,24 @@ class Middle:
         elif name == "rabbitmq":
             from scripts.brokers.rabbitmq import RabbitMQ
 
-            self._node = RabbitMQ(policy=False)
+            self.node = RabbitMQ(policy=False)
         else:
             from scripts.brokers.java import JavaBroker
             from scripts.brokers.products import PRODUCTS
 
-            self._node = JavaBroker(PRODUCTS[name], heap=1024, waiting=10_000_000)
-        if self._node is not None:
-            self._node.start()
-            self.url = self._node.url
+            self.node = JavaBroker(PRODUCTS[name], heap=1024, waiting=10_000_000)
+        if self.node is not None:
+            self.node.start()
+            self.url = self.node.url
 
     def cpu(self) -> float:
         """CPU time so far; 0 if it cannot be seen."""
         if self._part is not None:
             return self._part.cpu()
-        return 0.0 if self._node is None else float(self._node.cpu_seconds())
+        return 0.0 if self.node is None else float(self.node.cpu_seconds())
 
     def stop(self) -> None:
-        for one in (self._part, self._node):
+        for one in (self._part, self.node):
             if one is not None:
                 one.stop()
 
