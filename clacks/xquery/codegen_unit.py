@@ -355,6 +355,15 @@ class Unit:
                 self.add(f"{name} = {self.in_form(value, form)}")
         return Value(name, form, kind)
 
+    def with_first(self, first: Value, write: Callable[[Value], Value]) -> Value:
+        """Write an operator whose result is empty, without a look at the second operand, if the first one is."""
+        if first.kind == "nothing":
+            return NOTHING
+        if first.form == ONE:
+            return write(first)
+        branch = self.aside(lambda: write(Value(first.code, ONE, first.kind)))
+        return self.choose([f"{first.code} is not None"], [branch, (NOTHING, [])])
+
     # variables
 
     def bind(self, slot: int, value: Value) -> None:

@@ -149,13 +149,13 @@ def as_doubles(unit: Unit, a: Value, b: Value) -> tuple[Value, Value] | None:
 
 @writer(Arithmetic)
 def arithmetic(unit: Unit, token: Any) -> Value:
-    symbol = token.symbol
-    a = unit.atom(token._items[0])
-    if a.kind == "nothing":
-        return a
-    b = unit.atom(token._items[1])
-    absent = [value.code for value in (a, b) if value.form == MAYBE]
-    form = MAYBE if absent else ONE
+    first, second = token._items
+    return unit.with_first(unit.atom(first), lambda a: of_two(unit, token.symbol, a, unit.atom(second)))
+
+
+def of_two(unit: Unit, symbol: str, a: Value, b: Value) -> Value:
+    """Write an operator on two atomic values, of which the first one is there."""
+    form = b.form
     doubles = as_doubles(unit, a, b)
     if doubles is not None:
         x, y = doubles
@@ -170,10 +170,10 @@ def arithmetic(unit: Unit, token: Any) -> Value:
         else:
             doubles = None
         if doubles is not None:
-            if absent:
-                code = f"None if {' or '.join(f'{name} is None' for name in absent)} else {code}"
-            return unit.named(code, form, "double")
-    integers = a.kind in ("int", "integer") and b.kind in ("int", "integer") and not absent
+            return unit.named(
+                f"None if {b.code} is None else {code}" if form == MAYBE else code, form, "double"
+            )
+    integers = a.kind in ("int", "integer") and b.kind in ("int", "integer") and form == ONE
     if symbol in ("+", "-") and integers:
         name = unit.fresh()
         whole = [v.code if v.kind == "int" else f"int({v.code})" for v in (a, b)]
@@ -187,17 +187,13 @@ def arithmetic(unit: Unit, token: Any) -> Value:
     name = unit.fresh()
     general = f"{unit.help('arithmetic')}({symbol!r}, {a.code}, {b.code}, execution)"
     word = "if"
-    if absent:
+    if form == MAYBE:
         # An operand that is no number is an error though the other one is empty.
-        if a.form == MAYBE:
-            unit.add(f"if {a.code} is None: {name} = None")
-            word = "elif"
-        if b.form == MAYBE:
-            unit.add(f"{word} {b.code} is None:")
-            with unit.block():
-                unit.add(f"{unit.help('first_operand')}({a.code})")
-                unit.add(f"{name} = None")
-            word = "elif"
+        unit.add(f"if {b.code} is None:")
+        with unit.block():
+            unit.add(f"{unit.help('first_operand')}({a.code})")
+            unit.add(f"{name} = None")
+        word = "elif"
     kinds = {a.kind, b.kind}
     if kinds <= {"double", None}:
         tests = [f"type({v.code}) is float" for v in (a, b) if v.kind is None]
@@ -236,8 +232,12 @@ def sign(unit: Unit, token: Any) -> Value:
 
 @writer(Range)
 def integers(unit: Unit, token: Any) -> Value:
-    first, second = (unit.atom(item) for item in token._items)
-    return unit.named(f"{unit.help('range_of')}({first.code}, {second.code})", MANY, "int")
+    first, second = token._items
+
+    def write(low: Value) -> Value:
+        return unit.named(f"{unit.help('range_of')}({low.code}, {unit.atom(second).code})", MANY, "int")
+
+    return unit.with_first(unit.atom(first), write)
 
 
 # comparisons
@@ -261,11 +261,14 @@ def comparison_of_atoms(unit: Unit, name: str, a: Value, b: Value) -> str | None
 
 @writer(ValueComparison)
 def value_comparison(unit: Unit, token: Any) -> Value:
-    a, b = (unit.atom(item) for item in token._items)
-    if "nothing" in (a.kind, b.kind):
+    first, second = token._items
+    return unit.with_first(unit.atom(first), lambda a: compared(unit, token, a, unit.atom(second)))
+
+
+def compared(unit: Unit, token: Any, a: Value, b: Value) -> Value:
+    """Write a comparison of two atomic values, of which the first one is there."""
+    if b.kind == "nothing":
         return NOTHING
-    absent = [f"{value.code} is None" for value in (a, b) if value.form == MAYBE]
-    form = MAYBE if absent else ONE
     code = comparison_of_atoms(unit, token.symbol, a, b)
     if code is None:
         unknown = [v for v in (a, b) if v.kind is None]
@@ -283,22 +286,40 @@ def value_comparison(unit: Unit, token: Any) -> Value:
             code = f"{fast} if type({a.code}) is type({b.code}) and type({a.code}) in {native} else {general}"
         else:
             code = general
-    if absent:
-        code = f"None if {' or '.join(absent)} else ({code})"
-    return unit.named(code, form, "boolean")
+    if b.form == MAYBE:
+        code = f"None if {b.code} is None else ({code})"
+    return unit.named(code, b.form, "boolean")
 
 
 @writer(GeneralComparison)
 def general_comparison(unit: Unit, token: Any) -> Value:
-    a, b = (unit.write(item) for item in token._items)
-    if "nothing" in (a.kind, b.kind):
+    a = unit.write(token._items[0])
+    if a.kind == "nothing":
+        return Value("False", ONE, "boolean")
+    if a.form == ONE:
+        return pairs_compared(unit, token, a)
+    name = unit.fresh()
+    unit.add(f"{name} = False")
+    if a.form == MANY and a.kind not in ATOMIC:
+        a = unit.named(f"{unit.help('atomize')}({a.code})", MANY)
+    unit.add(f"if {a.code} is not None:" if a.form == MAYBE else f"if {a.code}:")
+    with unit.block():
+        there = Value(a.code, ONE if a.form == MAYBE else MANY, a.kind)
+        unit.add(f"{name} = {pairs_compared(unit, token, there).code}")
+    return Value(name, ONE, "boolean")
+
+
+def pairs_compared(unit: Unit, token: Any, a: Value) -> Value:
+    """Write a general comparison whose first operand has items."""
+    b = unit.write(token._items[1])
+    if b.kind == "nothing":
         return Value("False", ONE, "boolean")
     name = VALUE_NAMES[token.symbol]
     if a.form != MANY and b.form != MANY:
         code = comparison_of_atoms(unit, name, a, b)
         if code is not None:
-            present = [f"{value.code} is not None and " for value in (a, b) if value.form == MAYBE]
-            return unit.named(f"{''.join(present)}{code}", ONE, "boolean")
+            present = f"{b.code} is not None and " if b.form == MAYBE else ""
+            return unit.named(f"{present}{code}", ONE, "boolean")
     left, right = atoms(unit, a), atoms(unit, b)
     return unit.named(f"{unit.constant(token, 't')}.holds({left}, {right}, execution)", ONE, "boolean")
 

@@ -13,6 +13,7 @@ from clacks.xquery.budget import BROKER_BUDGET, UNBOUNDED, Meter
 from clacks.xquery.codegen import expression_code, function_code
 from clacks.xquery.serialize import serialize
 from tests.filters.corpus import events, filters
+from tests.filters.proof import run
 
 DOCUMENT = etree.XML(
     "<r xmlns:p='urn:p'><a n='1' p:m='2'>10</a><a n='2'>9</a><b><a n='x'>7</a>text<!--note--><?go on?></b>"
@@ -58,6 +59,12 @@ $global
 9999999999999999999 * 9999999999999999999
 4611686018427387904 + 4611686018427387904
 () + 1
+() + error()
+() eq (1, 2)
+//zz eq ("a", "b")
+//zz = error()
+() to error()
+//a[1]/zz + (1, 2)
 "a" + 1
 () + "a"
 (1, 2) + 1
@@ -406,3 +413,13 @@ def fits(query, document):
         return query.matches(document)
     except QueryError:
         return False
+
+
+@pytest.mark.slow
+def test_random_filters_match_by_code_what_the_index_and_saxon_say(monkeypatch):
+    monkeypatch.setattr(hot, "OFTEN", AT_ONCE)
+    monkeypatch.setattr(hot, "others_wait", lambda budget: False)
+    monkeypatch.setattr(hot, "SHARE", 100)
+    counts = run(31, 150)
+    assert counts["cases"] == 150
+    assert counts["engine says true"] > 50
