@@ -31,6 +31,7 @@ from clacks.common.schema import SchemaRegistry
 from clacks.common.settings import Settings
 from clacks.net.certificates import ensure_local_certificates
 from clacks.net.listener import BrokerServer
+from clacks.net.open_files import allow_open_files
 from clacks.net.tls import CertificateWatch, server_context
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ async def running_broker(
         SettingsError: If a file cannot be used.
         ConnectionFailed: If a port cannot be had.
     """
+    allow_open_files()
     rights = RightsFile(
         settings.rights_file,
         {**users.roles, **({agent: ("agent",), LOCAL_GATEWAY: ("gateway",)} if agent else {})},

@@ -29,6 +29,7 @@ from clacks.gateway.tables import KIND_ROUTES, KINDS, PATHS, routes
 from clacks.gateway.tokens import TokenKey
 from clacks.net.certificates import ensure_local_certificates
 from clacks.net.keys import RegisteredKeys
+from clacks.net.open_files import allow_open_files
 from clacks.net.tls import CertificateWatch, server_context
 from clacks.net.web import WebListener
 
@@ -197,6 +198,7 @@ async def running_gateway(
         ConnectionFailed: If a port cannot be had.
         SettingsError: If a key or certificate cannot be used.
     """
+    allow_open_files()
     certificates = Certificates(settings) if any(one.tls for one in listeners) else None
     secret = settings.web.token_algorithm == "HS256"  # noqa: S105 - a name
     made = make_token_key(settings) if secret else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+import resource
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +25,13 @@ PHONE = {"CallerId": "1", "ReceiverId": "2", "Status": "busy"}
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     place = tmp_path_factory.mktemp("http")
     free = ("--port", "0", "--tls-port", "0", "--listen", "http=127.0.0.1:0")
-    with running("up", *free, "--user", "ann:secret", home=place) as service:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1000), hard))  # as systems give it
+    with contextlib.ExitStack() as stack:
+        try:
+            service = stack.enter_context(running("up", *free, "--user", "ann:secret", home=place))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         yield service
 
 
@@ -55,6 +63,11 @@ def blocks(response: http.client.HTTPResponse) -> Iterator[dict[str, str]]:
         name, colon, value = text.partition(": ")
         if colon and name:
             found[name] = value
+
+
+def test_a_service_may_have_as_many_connections_as_the_system_allows(up: Service) -> None:
+    found, _ = resource.prlimit(up.process.pid, resource.RLIMIT_NOFILE)
+    assert found == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def test_an_event_goes_in_and_comes_out_of_a_stream(up: Service) -> None:
