@@ -356,7 +356,7 @@ class Unit:
         return Value(name, form, kind)
 
     def with_first(self, first: Value, write: Callable[[Value], Value]) -> Value:
-        """Write an operator whose result is empty, without a look at the second operand, if the first one is."""
+        """Write an operator that is empty, without a look at its second operand, if the first one is."""
         if first.kind == "nothing":
             return NOTHING
         if first.form == ONE:

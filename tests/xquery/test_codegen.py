@@ -348,7 +348,7 @@ def test_conditions_inside_one_another_beyond_what_python_compiles(levels, monke
 def test_budgets_hold_for_code_too(text, what, often, monkeypatch):
     monkeypatch.setattr(hot, "OFTEN", often)
     with pytest.raises(QueryBudgetExceeded, match=what):
-        compile_query(text).evaluate()
+        compile_query(text, budget=QueryBudget(seconds=60)).evaluate()
 
 
 @pytest.mark.parametrize("often", [AT_ONCE, BY_TOKENS])
@@ -420,6 +420,6 @@ def test_random_filters_match_by_code_what_the_index_and_saxon_say(monkeypatch):
     monkeypatch.setattr(hot, "OFTEN", AT_ONCE)
     monkeypatch.setattr(hot, "others_wait", lambda budget: False)
     monkeypatch.setattr(hot, "SHARE", 100)
-    counts = run(31, 150)
-    assert counts["cases"] == 150
-    assert counts["engine says true"] > 50
+    counts = run(31, 60)
+    assert counts["cases"] == 60
+    assert counts["engine says true"] > 20
