@@ -8,7 +8,7 @@ from typing import Any
 from clacks.xquery.axes import KEEP_PEERS
 from clacks.xquery.codegen_unit import ATOMIC, MANY, MAYBE, NOTHING, ONE, NotWritten, Unit, Value, writer
 from clacks.xquery.paths import ContextItem, Filter, Path, SimpleMap, Step, pick_along
-from clacks.xquery.predicates import is_condition
+from clacks.xquery.predicates import is_condition, is_positional
 
 __all__ = ["kept"]
 
@@ -35,9 +35,14 @@ def step(unit: Unit, token: Any) -> Value:
     return from_node(unit, token, item.code)
 
 
+def is_asked_of_each(predicate: Any) -> bool:
+    """Tell whether a predicate is a condition that each item is asked for: no positions can be computed."""
+    return is_condition(predicate) and not is_positional(predicate)
+
+
 def from_node(unit: Unit, token: Any, node: str) -> Value:
     """Write a step from one node."""
-    if token.backward or not all(is_condition(predicate) for predicate in token._items):
+    if token.backward or not all(is_asked_of_each(predicate) for predicate in token._items):
         text = f"{unit.constant(token, 't')}.from_node({node}, {unit.context()})"
         unit.keep_variables(token)
         return unit.named(text, MANY, "node")
@@ -160,9 +165,9 @@ def simple_map(unit: Unit, token: Any) -> Value:
 @writer(Filter)
 def filtered(unit: Unit, token: Any) -> Value:
     left, predicate = token._items
-    if is_condition(predicate):
-        if token.steady:
-            return held(unit, left, predicate)
+    if token.steady and is_condition(predicate):
+        return held(unit, left, predicate)
+    if is_asked_of_each(predicate):
         value = unit.write(left)
         if value.kind == "nothing":
             return value

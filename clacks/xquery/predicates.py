@@ -22,7 +22,7 @@ from clacks.xquery.tokens import FOCUS_FREE, Expression
 if TYPE_CHECKING:
     from clacks.xquery.context import Context
 
-__all__ = ["filtered", "is_condition", "may_count", "picked"]
+__all__ = ["filtered", "is_condition", "is_positional", "may_count", "picked"]
 
 NUMERIC = (int, float, Decimal)
 NUMBERS = frozenset(NUMERIC)

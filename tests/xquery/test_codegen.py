@@ -146,6 +146,9 @@ some $x in () satisfies error()
 (1, 2, 3)[. mod 2 = 1][2]
 (1, 2, 3)[last()]
 (1, 2, 3)[position() > 1]
+(1 to 10000000000)[position() < 4]
+(1 to 10000000000)[position() = (2, 5)][. > 2]
+/r/a[position() < 3][@n > 1] ! string(.)
 (1 to 10)[. = (2, 4)]
 (1, 2, 3)[true()]
 (1, 2, 3)[1 eq 2]
