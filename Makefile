@@ -91,6 +91,7 @@ docs: setup ## build the documentation into docs/_build/html; warnings are error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-qt3: setup ## run W3C's XQuery tests: make qt3 QT3=folder of the runner
+qt3: setup ## run W3C's XQuery tests, as they are and as Python code: make qt3 QT3=folder of the runner
 	@test -n "$(QT3)" || { echo "say where the runner is: make qt3 QT3=FOLDER" >&2; exit 2; }
 	$(BIN)/python scripts/qt3.py $(QT3)
+	$(BIN)/python scripts/qt3.py $(QT3) --code
