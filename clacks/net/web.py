@@ -99,11 +99,12 @@ class WebHandler(Protocol):
 class _Requests(web.RequestHandler):
     """aiohttp's, which would answer what cannot be read with what it was; its link hears what happens."""
 
-    __slots__ = ("link",)
+    __slots__ = ("link", "quiet")
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, *args: Any, quiet: dict[Any, float], **named: Any) -> None:
         super().__init__(*args, **named)
         self.link: Link | None = None
+        self.quiet = quiet
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -126,6 +127,8 @@ class _Requests(web.RequestHandler):
         """Take note that the connection is gone."""
         if self.link is not None:
             self.link.lost()
+        # Or what came over it is kept for as long as an open connection may be silent.
+        self.quiet.pop(self, None)
         super().connection_lost(exc)
 
     def handle_error(
@@ -214,6 +217,7 @@ class WebServer:
                 return _Refused()
             protocol = _Requests(
                 server,
+                quiet=self._quiet,
                 loop=loop,
                 access_log=None,  # the handler writes a line without the query
                 keepalive_timeout=self._limits.web_keepalive,
