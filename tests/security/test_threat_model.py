@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
-    for line in PAGE.splitlines()
+    # The table at the end counts what fuzzing did.
+    for line in PAGE.partition("\n## Fuzzing\n")[0].splitlines()
     if line.startswith("|") and not line.startswith(("|---", "| What somebody"))
 ]
 
