@@ -1,10 +1,21 @@
-"""For all tests: short names, and one start of what the tests of a module share."""
+"""For all tests: short names, one start of what the tests of a module share, and Ctrl-C."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 
 _LONGEST_ID = 60
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, and let the programs of the tests take it.
+
+    A shell starts what runs in the background with SIGINT ignored, and whatever that starts inherits it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
