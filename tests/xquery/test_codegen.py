@@ -351,7 +351,7 @@ def test_conditions_inside_one_another_beyond_what_python_compiles(levels, monke
 def test_budgets_hold_for_code_too(text, what, often, monkeypatch):
     monkeypatch.setattr(hot, "OFTEN", often)
     with pytest.raises(QueryBudgetExceeded, match=what):
-        compile_query(text, budget=QueryBudget(seconds=60)).evaluate()
+        compile_query(text, budget=QueryBudget(steps=50_000, seconds=60)).evaluate()
 
 
 @pytest.mark.parametrize("often", [AT_ONCE, BY_TOKENS])
