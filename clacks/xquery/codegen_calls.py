@@ -268,6 +268,11 @@ def map_entry(unit: Unit, token: Any) -> Value | None:
     return unit.named(f"{unit.help('XEntry')}({', '.join(given)})", ONE)
 
 
+def map_put(unit: Unit, token: Any) -> Value | None:
+    found, key, value = arguments_of(unit, token)
+    return unit.named(f"{found}.put({key}, {value}, meter)", ONE)
+
+
 SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
     (FN, "count", 1): count,
     (FN, "exists", 1): exists,
@@ -279,6 +284,7 @@ SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
     (FN, "sum", 1): sum_of_doubles,
     (PREFIXES["map"], "entry", 2): map_entry,
     (PREFIXES["map"], "get", 2): map_get,
+    (PREFIXES["map"], "put", 3): map_put,
     (PREFIXES["map"], "contains", 2): map_contains,
 }
 

@@ -32,6 +32,9 @@ def merge_pieces(ctx: Context, pieces: Iterable[Sequence[Any]]) -> XMap:
     entries: dict[object, tuple[Any, Sequence[Any]]] = {}
     for piece in pieces:
         for item in piece:
+            if type(item) is XEntry:
+                item.first(entries)  # who made it took a step
+                continue
             if not isinstance(item, XMap):
                 raise mismatch(piece, MAPS, "argument 1 of map:merge")
             meter.left -= 1 + len(item)
@@ -126,8 +129,7 @@ def map_find(ctx: Context, value: Sequence[Any], key: Any) -> XArray:
 
 @function("map:put($map as map(*), $key as xs:anyAtomicType, $value as item()*) as map(*)")
 def map_put(ctx: Context, map_item: XMap, key: Any, value: Sequence[Any]) -> XMap:
-    ctx.execution.meter.step(1 + map_item.copied)
-    return map_item.put(key, value)
+    return map_item.put(key, value, ctx.execution.meter)
 
 
 @function("map:entry($key as xs:anyAtomicType, $value as item()*) as map(*)")

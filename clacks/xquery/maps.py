@@ -21,6 +21,7 @@ from clacks.xquery.errors import failure
 from clacks.xquery.functions import FunctionItem
 
 if TYPE_CHECKING:
+    from clacks.xquery.budget import Meter
     from clacks.xquery.context import Context
     from clacks.xquery.sequence_types import SequenceType
 
@@ -164,9 +165,17 @@ class XMap(FunctionItem):
         pair = self.find(key if type(key) is str else same_key(key))
         return None if pair is None else pair[1]
 
-    def put(self, key: Any, value: Sequence[Any]) -> XMap:
+    def put(self, key: Any, value: Sequence[Any], meter: Meter) -> XMap:
         """Return a map with one more or another entry; an entry that was there keeps its place."""
         plain = key if type(key) is str else same_key(key)
+        if self._size >= SMALL and not self._changes:
+            meter.left -= 1
+            twin = XMap.__new__(XMap)
+            twin._changes = {plain: (key, value)}
+            twin._base = base = self._base
+            twin._size = self._size + (plain not in base)
+            return twin
+        meter.step(1 + self.copied)
         return self.changed({plain: (key, value)}, self._size + (self.find(plain) is None))
 
     def remove(self, keys: Iterable[Any]) -> XMap:  # type: ignore[override]  # a map is no list of operands
