@@ -39,6 +39,7 @@ __all__ = [
     "InlineFunction",
     "LibraryItem",
     "function_item",
+    "one_function",
     "parse_arguments",
     "parse_parameters",
 ]
@@ -317,6 +318,14 @@ class NamedReference(FunctionCall):
         return [function_item(self.name, self.arity, here, self.static, self.declaration)]
 
 
+def one_function(found: Sequence[Any]) -> Any:
+    """Return the function that a call wants; XPTY0004 if it is none, or not one."""
+    if len(found) != 1 or not isinstance(found[0], FunctionItem):
+        what = describe(found[0]) if len(found) == 1 else f"{len(found)} items"
+        raise failure("XPTY0004", f"a call wants one function, found {what}")
+    return found[0]
+
+
 @token("dynamic")
 class DynamicCall(Expression):
     """``expression(arguments)``; items: the function expression, then the arguments."""
@@ -330,11 +339,7 @@ class DynamicCall(Expression):
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate the function expression and call what it yields."""
-        found = self._items[0].run(ctx)
-        if len(found) != 1 or not isinstance(found[0], FunctionItem):
-            what = describe(found[0]) if len(found) == 1 else f"{len(found)} items"
-            raise failure("XPTY0004", f"a call wants one function, found {what}")
-        function = found[0]
+        function = one_function(self._items[0].run(ctx))
         arguments = self._items[1:]
         if len(arguments) != function.arity:
             raise failure("XPTY0004", f"a function of {function.arity} arguments was given {len(arguments)}")
@@ -346,7 +351,8 @@ class DynamicCall(Expression):
             ]
         args = [item.run(ctx) for item in arguments]
         ctx.execution.meter.step(1)
-        return function.call(ctx, args)
+        result: Sequence[Any] = function.call(ctx, args)
+        return result
 
 
 @token("=>", lbp=64)

@@ -7,7 +7,8 @@ from typing import Any
 
 from clacks.xquery.bridge import LibraryFunction
 from clacks.xquery.calls import DynamicCall, FunctionCall, NamedReference, Placeholder
-from clacks.xquery.codegen_types import FITS, converted, form_of, kind_of
+from clacks.xquery.codegen_support import named_converter
+from clacks.xquery.codegen_types import FITS, KINDS, converted, form_of, kind_of
 from clacks.xquery.codegen_unit import (
     MANY,
     MAYBE,
@@ -27,8 +28,6 @@ FN = PREFIXES["fn"]
 
 LOOK_AT_FOCUS = frozenset(["lang", "id", "idref", "element-with-id", "function-lookup"])
 """Functions that look at the focus, or keep it, though they have arguments."""
-
-KINDS = {"boolean": "boolean", "double": "double", "integer": "integer"}
 
 
 @writer(FunctionCall)
@@ -85,7 +84,7 @@ def constructor(unit: Unit, token: Any) -> Value:
     cast = f"{unit.help('cast_one')}({atom.code}, {local!r}, {static})"
     if atom.form == MAYBE:
         cast = f"None if {atom.code} is None else {cast}"
-    return unit.named(cast, atom.form, KINDS.get(local) if local != "integer" else "integer")
+    return unit.named(cast, atom.form, KINDS.get(local))
 
 
 # the library
@@ -147,7 +146,7 @@ def argument(unit: Unit, value: Value, wanted: Any, converter: Callable[[Any], A
         return value.code
     if value.kind == "nothing" and form == MAYBE:
         return "None"
-    general = f"{unit.constant(named(unit, converter, wanted, what), 'C')}({unit.many(value)})"
+    general = f"{unit.constant(named_converter(converter, wanted, what), 'C')}({unit.many(value)})"
     code = f"{value.code}[0]" if value.form == MANY else value.code
     if isinstance(item, AtomicType):
         test = f"type({code}) in {unit.constant(accepted_classes(wanted), 'A')}"
@@ -167,13 +166,6 @@ def argument(unit: Unit, value: Value, wanted: Any, converter: Callable[[Any], A
         test = f"{code} is not None and {test}"
     fast = f"[{code}]" if form == MANY else code
     return unit.named(f"{fast} if {test} else {general}", form).code
-
-
-def named(unit: Unit, converter: Callable[[Any], Any], wanted: Any, what: str) -> Callable[[Any], Any]:
-    """Return a converter whose errors name the argument."""
-    from clacks.xquery.codegen_support import named_converter
-
-    return named_converter(converter, wanted, what)
 
 
 # what Python has

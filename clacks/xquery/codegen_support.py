@@ -12,12 +12,12 @@ from clacks.common.errors import QueryBudgetExceeded, QueryError
 from clacks.xquery.arithmetic import OPERATIONS, as_double, float_divide, float_modulo, operand
 from clacks.xquery.axes import SORTING, in_document_order
 from clacks.xquery.budget import Meter
+from clacks.xquery.calls import one_function
 from clacks.xquery.casts import cast_atomic, cast_sequence
 from clacks.xquery.comparisons import one_node, value_comparison
 from clacks.xquery.conversion import atomize, atomize_one, boolean_value, convert, describe
 from clacks.xquery.errors import failure
 from clacks.xquery.flwor import checked
-from clacks.xquery.functions import FunctionItem
 from clacks.xquery.maps import XEntry, XMap
 from clacks.xquery.nodes import Node
 from clacks.xquery.operators import EMPTY, Range
@@ -190,14 +190,6 @@ def cast_one(value: Any, local: str, static: Any) -> Any:
 def range_of(a: Any, b: Any) -> Sequence[Any]:
     """Return the range between two atomic values."""
     return Range.between(a, b)
-
-
-def one_function(found: Sequence[Any]) -> Any:
-    """Return the function that a call wants; XPTY0004 if it is none, or not one."""
-    if len(found) != 1 or not isinstance(found[0], FunctionItem):
-        what = describe(found[0]) if len(found) == 1 else f"{len(found)} items"
-        raise failure("XPTY0004", f"a call wants one function, found {what}")
-    return found[0]
 
 
 def call_value(function: Any, argument: Sequence[Any], ctx: Any) -> Sequence[Any]:

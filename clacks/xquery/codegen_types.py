@@ -7,7 +7,7 @@ from clacks.xquery.modules import accepted_classes
 from clacks.xquery.nodes import expanded
 from clacks.xquery.sequence_types import ANY, AtomicType, ItemType, KindTest, SequenceType
 
-__all__ = ["FITS", "converted", "form_of", "kind_of", "test_of_item"]
+__all__ = ["FITS", "KINDS", "converted", "form_of", "kind_of", "test_of_item"]
 
 KINDS = {"double": "double", "boolean": "boolean", "integer": "integer"}
 """Kinds of items that were converted to an atomic type. Strings may be of a subclass of str."""

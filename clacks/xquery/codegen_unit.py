@@ -151,8 +151,6 @@ class Unit:
         self.frame = frame
         self.loops = 0
         # Filled in at the end, when it is known what the code needs.
-        self.start = self.hole()
-        self.start_frame: dict[int, str] = {}
         self.wants_frame = False
         self.wants_context = False
 

@@ -127,6 +127,22 @@ async def test_what_was_stored_survives_a_kill_of_every_process_in_turn(
     assert not again & set(promised), "of stored events the place in the log says what was had"
 
 
+async def _account_of_stored(street: _Street, title: str) -> Ledger:
+    """Stop the publisher, wait until all that was answered is read, and account for it."""
+    await street.publisher.ask(stop=True)
+    await settled(street.said[-1], 1.0)
+    promised = street.stored()
+    await until(lambda: set(promised) <= set(got_of(Journal.read(street.heard))), 60)
+    received = got_of(Journal.read(street.heard))
+    return Ledger(
+        title,
+        [Sent(name, 0.0) for name in {*promised, *received}],
+        [received],
+        {"consumer": dropped_of((await street.consumer.ask())["metrics"])},
+        note=f"{len(promised):,} answered",
+    )
+
+
 @BOTH
 @limited
 async def test_a_cut_between_broker_and_agent_loses_nothing_that_was_stored_and_restores_calls(
@@ -149,18 +165,7 @@ async def test_a_cut_between_broker_and_agent_loses_nothing_that_was_stored_and_
                 relay.let_in()
                 assert "getMethods" in await pending
                 await street.more(50)
-        await street.publisher.ask(stop=True)
-        await settled(street.said[-1], 1.0)
-        promised = street.stored()
-        await until(lambda: set(promised) <= set(got_of(Journal.read(street.heard))), 60)
-        received = got_of(Journal.read(street.heard))
-        ledger = Ledger(
-            "cut between broker and agent, stored=True",
-            [Sent(name, 0.0) for name in {*promised, *received}],
-            [received],
-            {"consumer": dropped_of((await street.consumer.ask())["metrics"])},
-            note=f"{len(promised):,} answered",
-        )
+        ledger = await _account_of_stored(street, "cut between broker and agent, stored=True")
     book(ledger).check_all_accounted()
 
 
@@ -200,17 +205,8 @@ async def test_a_wire_pulled_between_broker_and_agent_loses_nothing_that_was_sto
             plug(name, "up")
             assert "getMethods" in await pending
             await street.more(50)
-        await street.publisher.ask(stop=True)
-        await settled(street.said[-1], 1.0)
-        promised = street.stored()
-        await until(lambda: set(promised) <= set(got_of(Journal.read(street.heard))), 60)
-        received = got_of(Journal.read(street.heard))
-        ledger = Ledger(
-            "wire pulled between broker and agent (namespace), stored=True",
-            [Sent(one, 0.0) for one in {*promised, *received}],
-            [received],
-            {"consumer": dropped_of((await street.consumer.ask())["metrics"])},
-            note=f"{len(promised):,} answered",
+        ledger = await _account_of_stored(
+            street, "wire pulled between broker and agent (namespace), stored=True"
         )
     book(ledger).check_all_accounted()
 
