@@ -10,6 +10,7 @@ from clacks.xquery.analysis_reader import (
     ABSENT,
     CONTEXT,
     DOCUMENT,
+    EMPTY,
     Bound,
     Form,
     Here,
@@ -18,8 +19,15 @@ from clacks.xquery.analysis_reader import (
     usual_name,
 )
 from clacks.xquery.condition_paths import is_inner, may_count, merged, normal, union
-from clacks.xquery.condition_types import gives_atoms, gives_nodes, gives_truth, mentions_position
-from clacks.xquery.conditions import ANY, Call, Condition, Filter, For, NameTest, Opaque, Path, Step
+from clacks.xquery.condition_types import (
+    cannot_fail,
+    gives_atoms,
+    gives_nodes,
+    gives_truth,
+    mentions_position,
+)
+from clacks.xquery.conditions import ANY, Call, Condition, Filter, For, If, NameTest, Opaque, Path, Step
+from clacks.xquery.predicates import is_condition
 
 __all__ = ["PATHS"]
 
@@ -130,6 +138,8 @@ def _extended(reader: Reader, start: Condition, right: Any, bound: Bound) -> Con
         condition = _predicate(reader, right[1], bound)
         if not may_count(condition):
             inner = _extended(reader, start, right[0], bound)
+            if _comes_first(right) and not cannot_fail(inner):
+                raise NotUnderstood("a condition that comes before what may fail")
             return _onto(reader, inner, Step("self", "node()", (condition,)))
     if right.symbol == "/" and _is_pathlike(right) and not _is_anywhere(right[0]):
         return _extended(reader, _extended(reader, start, right[0], bound), right[1], bound)
@@ -195,11 +205,20 @@ def _filter(reader: Reader, token: Any, here: Here, bound: Bound) -> Condition:
         return start
     nodes = gives_nodes(start, reader.nodes)
     condition = _predicate(reader, predicate, bound, nodes=nodes)
+    if _comes_first(token) and not cannot_fail(start):
+        if isinstance(condition, int) or not cannot_fail(condition):
+            raise NotUnderstood("a condition that comes before what may fail, and may fail itself")
+        return If(condition, start, EMPTY)
     if not may_count(condition) and nodes and isinstance(start, Path):
         return _onto(reader, start, Step("self", "node()", (condition,)))
     if not may_count(condition) and isinstance(start, Call) and start.name == "union":
         return _onto(reader, start, Step("self", "node()", (condition,)))
     return Filter(start, condition)
+
+
+def _comes_first(token: Any) -> bool:
+    """Tell whether the engine looks at the predicate first: it is the same condition for all items."""
+    return bool(token.steady) and is_condition(token[1])
 
 
 def _set(name: str) -> Form:

@@ -299,6 +299,32 @@ def test_error_in_the_first_part_of_an_or_hides_the_second() -> None:
     assert index.match(b"<Event xmlns='http://www.gonicus.de/Events'><K><A/></K></Event>") == {"key"}
 
 
+@pytest.mark.parametrize("given", ["1", "2", "x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "every $v in /f:Event/(f:K | f:L)[contains(f:A, '1')][$r = '1'] satisfies exists($v/f:A)",
+        "every $v in (/f:Event/f:K)[contains(f:A, '1')][$r = '1'] satisfies exists($v/f:A)",
+        "empty((/f:Event/f:K)[f:A = '1'][$r = '1'])",
+        "empty((/f:Event/f:K)[f:A = '1'][$r < 1])",
+        "empty((/f:Event/f:K[contains(f:A, '1')])['1' = '2'])",
+        "empty((/f:Event/f:K[contains(f:A, '1')])[xs:integer('x') = 2])",
+        "count((/f:Event/(f:K | f:L)[contains(f:A, '1')])[xs:integer($r) = 2]) = 0",
+    ],
+)
+def test_predicate_that_is_the_same_for_all_items_comes_before_what_may_fail(query: str, given: str) -> None:
+    text = PROLOG + "declare variable $r external; " + query
+    index = FilterIndex()
+    index.add("key", text)
+    for inside in (b"<K><A>1</A><A>1</A></K>", b"<K><A>1</A></K>", b"<Z/>"):
+        event = b"<Event xmlns='http://www.gonicus.de/Events'>" + inside + b"</Event>"
+        try:
+            alone = compile_query(text).matches(etree.fromstring(event), {"r": given})
+        except QueryEvaluationError:
+            alone = False
+        assert index.match(event, {"r": given}) == ({"key"} if alone else set())
+
+
 def test_thresholds_wake_the_filters_below_the_value() -> None:
     index = FilterIndex()
     for number in range(20):
