@@ -17,15 +17,15 @@ written for (``PLACES`` in the function's globals), so that errors have the same
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clacks.xquery.codegen_types import converted, form_of, kind_of
-from clacks.xquery.codegen_unit import MANY, ONE, Line, Unit, Value
+from clacks.xquery.codegen_unit import LOOPS, MANY, ONE, Line, Unit, Value
 from clacks.xquery.modules import FunctionDeclaration
 from clacks.xquery.tokens import Expression
 
-__all__ = ["expression_code", "function_code"]
+__all__ = ["expression_code", "function_code", "loop_code"]
 
 HEAD = (
     "    execution = ctx.execution",
@@ -41,10 +41,28 @@ def expression_code(token: Expression, truth: bool = False) -> Callable[[Any], A
     from clacks.xquery import codegen_writers  # noqa: F401  # they register themselves
 
     unit = Unit(None)
-    result = unit.truth(token) if truth else unit.many(unit.write(token))
+    return of_context(unit, token, unit.truth(token) if truth else unit.many(unit.write(token)), "ctx")
+
+
+def loop_code(token: Expression) -> Callable[[Any, Sequence[Any], int], Sequence[Any]]:
+    """Write rounds of the innermost loop of an expression (of a class in ``LOOPS``).
+
+    The function takes the context, some items of the loop in their order, and how many there were before
+    them. It returns what these rounds yield. Variables from outside of the loop lie in the frame.
+    """
+    from clacks.xquery import codegen_writers  # noqa: F401  # they register themselves
+
+    unit = Unit(None)
+    unit.token = token
+    result = LOOPS[type(token)](unit, token, Value("items", MANY), "before")
+    return of_context(unit, token, unit.many(result), "ctx, items, before")
+
+
+def of_context(unit: Unit, token: Expression, result: str, given: str) -> Callable[..., Any]:
+    """Finish a function whose first argument is the context."""
     unit.token = token
     unit.add(f"return {result}")
-    start = ["def e(ctx):", *HEAD, "    c = ctx"]
+    start = [f"def e({given}):", *HEAD, "    c = ctx"]
     if unit.outer or unit.wants_frame:
         start.append("    frame = ctx.frame")
     for slot, value in unit.outer.items():

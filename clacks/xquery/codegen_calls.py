@@ -265,6 +265,12 @@ def map_put(unit: Unit, token: Any) -> Value | None:
     return unit.named(f"{found}.put({key}, {value}, meter)", ONE)
 
 
+def map_remove(unit: Unit, token: Any) -> Value | None:
+    found, keys = arguments_of(unit, token)
+    unit.add(f"meter.step({found}.copied + len({keys}))")
+    return unit.named(f"{found}.remove({keys})", ONE)
+
+
 SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
     (FN, "count", 1): count,
     (FN, "exists", 1): exists,
@@ -277,6 +283,7 @@ SHORT_WAYS: dict[tuple[str, str, int], Callable[[Unit, Any], Value | None]] = {
     (PREFIXES["map"], "entry", 2): map_entry,
     (PREFIXES["map"], "get", 2): map_get,
     (PREFIXES["map"], "put", 3): map_put,
+    (PREFIXES["map"], "remove", 2): map_remove,
     (PREFIXES["map"], "contains", 2): map_contains,
 }
 
@@ -296,7 +303,7 @@ def dynamic_call(unit: Unit, token: Any) -> Value:
         raise NotWritten
     value = unit.write(arguments[0])
     if function.form == MANY:
-        one = unit.named(f"{unit.help('one_function')}({code})", ONE)
+        one = unit.named(f"{code}[0] if len({code}) == 1 else {unit.help('one_function')}({code})", ONE)
         code = one.code
     key = unit.fresh("k")
     single = {ONE: "True", MAYBE: f"{value.code} is not None", MANY: f"len({value.code}) == 1"}[value.form]

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clacks.xquery.codegen_unit import MANY, NOTHING, ONE, TRUTHS, NotWritten, Unit, Value, writer
+from clacks.xquery.codegen_unit import (
+    LOOPS,
+    MANY,
+    MAYBE,
+    NOTHING,
+    ONE,
+    TRUTHS,
+    NotWritten,
+    Unit,
+    Value,
+    writer,
+)
 from clacks.xquery.conditionals import Quantified
 from clacks.xquery.flwor import Flwor, For, Let, OrderBy, Where
 
@@ -26,6 +37,25 @@ def flwor(unit: Unit, token: Any) -> Value:
         return unit.write(result)
     if all(isinstance(clause, (Let, Where)) for clause in plan):
         return one_tuple(unit, plan, result)
+    if isinstance(plan[-1], OrderBy):
+        return collected(unit, result, lambda finish: ordered(unit, plan, finish))
+    return collected(unit, result, lambda finish: clauses(unit, plan, 0, finish))
+
+
+def rounds_of_flwor(unit: Unit, token: Any, items: Value, before: str) -> Value:
+    """Write rounds of the last ``for``, with the clauses after it."""
+
+    def rounds(finish: Callable[[], None]) -> None:
+        through(unit, token.loop, items, lambda: clauses(unit, token.tail, 0, finish), before)
+
+    return collected(unit, token._items[-1], rounds)
+
+
+LOOPS[Flwor] = rounds_of_flwor
+
+
+def collected(unit: Unit, result: Any, stream: Callable[[Callable[[], None]], None]) -> Value:
+    """Write clauses with the collecting of results inside."""
     out = unit.named("[]", MANY)
     kinds: list[str | None] = []
 
@@ -34,10 +64,7 @@ def flwor(unit: Unit, token: Any) -> Value:
         kinds.append(value.kind)
         unit.collect(out.code, value)
 
-    if isinstance(plan[-1], OrderBy):
-        ordered(unit, plan, finish)
-    else:
-        clauses(unit, plan, 0, finish)
+    stream(finish)
     return Value(out.code, MANY, kinds[0])
 
 
@@ -90,11 +117,16 @@ def loop(unit: Unit, clause: For, body: Callable[[], None]) -> None:
     value = unit.write(clause.expressions[0])
     if value.form != MANY:
         value = unit.named(unit.many(value), MANY, value.kind)
+    through(unit, clause, value, body)
+
+
+def through(unit: Unit, clause: For, value: Value, body: Callable[[], None], before: str = "0") -> None:
+    """Write the rounds of a ``for``, of which there were some ``before``."""
     items = unit.over(value)
     item = Value(unit.fresh("x"), ONE, value.kind)
     number = Value(unit.fresh("p"), ONE, "int")
     if clause.place is not None:
-        unit.add(f"{number.code} = 0")
+        unit.add(f"{number.code} = {before}")
     unit.add(f"for {item.code} in {items}:")
     with unit.loop():
         if clause.place is not None:
@@ -150,6 +182,11 @@ def ranges(unit: Unit, token: Any, place: int, name: str) -> None:
     value = unit.write(token._items[place])
     if value.form != MANY:
         value = unit.named(unit.many(value), MANY, value.kind)
+    tried(unit, token, place, value, name)
+
+
+def tried(unit: Unit, token: Any, place: int, value: Value, name: str) -> None:
+    """Write the rounds of one range."""
     items = unit.over(value)
     item = Value(unit.fresh("x"), ONE, value.kind)
     unit.add(f"for {item.code} in {items}:")
@@ -161,6 +198,17 @@ def ranges(unit: Unit, token: Any, place: int, name: str) -> None:
         else:
             unit.add(f"{name} = {unit.truth(token._items[-1])}")
         unit.add(f"if {name} is {token.is_some}: break")
+
+
+def rounds_of_quantified(unit: Unit, token: Any, items: Value, before: str) -> Value:
+    """Write rounds of the last range; the result is empty if none of them decides."""
+    name = unit.fresh()
+    unit.add(f"{name} = {not token.is_some}")
+    tried(unit, token, len(token.bindings) - 1, items, name)
+    return unit.named(f"None if {name} is {not token.is_some} else {name}", MAYBE, "boolean")
+
+
+LOOPS[Quantified] = rounds_of_quantified
 
 
 def quantified_truth(unit: Unit, token: Any) -> str:

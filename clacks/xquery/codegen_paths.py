@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from clacks.xquery.axes import KEEP_PEERS
-from clacks.xquery.codegen_unit import ATOMIC, MANY, MAYBE, NOTHING, ONE, NotWritten, Unit, Value, writer
+from clacks.xquery.codegen_unit import (
+    ATOMIC,
+    LOOPS,
+    MANY,
+    MAYBE,
+    NOTHING,
+    ONE,
+    NotWritten,
+    Unit,
+    Value,
+    writer,
+)
 from clacks.xquery.paths import ContextItem, Filter, Path, SimpleMap, Step, pick_along
 from clacks.xquery.predicates import is_condition, is_positional
 
@@ -73,13 +84,13 @@ def keep(unit: Unit, out: Value, item: Value, predicate: Any) -> None:
     unit.add(f"if {truth}: {out.code}.append({item.code})")
 
 
-def each(unit: Unit, value: Value, body: Callable[[Value], None]) -> None:
-    """Write a loop over a sequence in which each item is the context item."""
+def each(unit: Unit, value: Value, body: Callable[[Value], None], given: str | None = None) -> None:
+    """Write a loop over a sequence in which each item is the context item (of the context ``given``)."""
     before = [unit.hole()]
     items = unit.over(value)
     item = Value(unit.fresh("i"), ONE, value.kind)
     unit.add(f"for {item.code} in {items}:")
-    with unit.loop(), unit.focused(item, f"len({value.code})", before):
+    with unit.loop(), unit.focused(item, f"len({value.code})", before, given):
         unit.add("pass")
         body(item)
 
@@ -102,7 +113,7 @@ def path(unit: Unit, token: Any) -> Value:
     return unit.named(f"{unit.help('path_result')}({found.code})", MANY)
 
 
-def mapped(unit: Unit, value: Value, right: Any, wanted: str | None) -> Value:
+def mapped(unit: Unit, value: Value, right: Any, wanted: str | None, given: str | None = None) -> Value:
     """Write an expression for each item of a sequence, which has to be of the kind ``wanted``."""
     out = unit.named("[]", MANY)
     kinds: list[str | None] = []
@@ -116,7 +127,7 @@ def mapped(unit: Unit, value: Value, right: Any, wanted: str | None) -> Value:
         kinds.append(result.kind)
         unit.collect(out.code, result)
 
-    each(unit, value, body)
+    each(unit, value, body, given)
     return Value(out.code, MANY, kinds[0])
 
 
@@ -160,6 +171,14 @@ def simple_map(unit: Unit, token: Any) -> Value:
     if value.form != MANY:
         value = unit.named(unit.many(value), MANY, value.kind)
     return mapped(unit, value, right, value.kind)
+
+
+def rounds_of_map(unit: Unit, token: Any, items: Value, before: str) -> Value:
+    """Write rounds of ``!``; the context is already one of its own, and knows the position."""
+    return mapped(unit, items, token._items[1], None, "c")
+
+
+LOOPS[SimpleMap] = rounds_of_map
 
 
 @writer(Filter)

@@ -15,6 +15,7 @@ from clacks.xquery.tokens import Expression
 
 __all__ = [
     "ATOMIC",
+    "LOOPS",
     "MANY",
     "MAYBE",
     "NOTHING",
@@ -23,6 +24,7 @@ __all__ = [
     "TRUTHS",
     "WRITERS",
     "Focus",
+    "LoopWriter",
     "NotWritten",
     "Unit",
     "Value",
@@ -38,7 +40,7 @@ MAYBE = "maybe"
 MANY = "many"
 """Form of a value: a sequence, as ``run`` returns it."""
 
-LOOPS = 12
+DEEPEST_LOOP = 12
 """Loops inside one another in one function; Python's compiler takes no more than 20."""
 
 LEVELS = 60
@@ -90,11 +92,15 @@ class Focus:
         item: The context item.
         before: Lines before the loop that are written when somebody wants a context, or the position.
         inside: Lines at the start of the body, the same.
+        given: Name of a context whose item and position the loop sets, None if it makes one.
     """
 
-    def __init__(self, item: Value, size: str, before: list[Line], inside: list[Line]) -> None:
+    def __init__(
+        self, item: Value, size: str, before: list[Line], inside: list[Line], given: str | None = None
+    ) -> None:
         self.item = item
         self.size = size
+        self.given = given
         self.before = before
         self.inside = inside
         self.name: str | None = None
@@ -110,6 +116,13 @@ WRITERS: dict[type, Writer] = {}
 
 TRUTHS: dict[type, Callable[[Unit, Any], str]] = {}
 """What writes the effective boolean value: returns the code of a Python bool."""
+
+
+LoopWriter = Callable[["Unit", Any, Value, str], Value]
+"""Writes rounds of a token's innermost loop, for some of its items and the count of those before them."""
+
+LOOPS: dict[type, LoopWriter] = {}
+"""What writes rounds of the loop of a token, by the token's class."""
 
 
 def writer(cls: type) -> Callable[[Writer], Writer]:
@@ -180,7 +193,7 @@ class Unit:
     @contextmanager
     def loop(self) -> Iterator[None]:
         """Indent the body of a loop."""
-        if self.loops >= LOOPS:
+        if self.loops >= DEEPEST_LOOP:
             raise NotWritten
         self.loops += 1
         try:
@@ -398,11 +411,12 @@ class Unit:
             self.wants_context = True
             return "c"
         if focus.name is None:
-            outer, self.focus = self.focus, None
-            base = self.context()
-            self.focus = outer
-            focus.name = self.fresh("c")
-            focus.before[0].text = f"{focus.name} = {base}.focus(None, 0, {focus.size})"
+            focus.name = focus.given or self.fresh("c")
+            if focus.given is None:
+                outer, self.focus = self.focus, None
+                base = self.context()
+                self.focus = outer
+                focus.before[0].text = f"{focus.name} = {base}.focus(None, 0, {focus.size})"
             focus.inside[0].text = f"{focus.name}.item = {focus.item.code}; {focus.name}.position += 1"
         return focus.name
 
@@ -411,10 +425,10 @@ class Unit:
         return "ctx"
 
     @contextmanager
-    def focused(self, item: Value, size: str, before: list[Line]) -> Iterator[None]:
+    def focused(self, item: Value, size: str, before: list[Line], given: str | None = None) -> Iterator[None]:
         """Write the body of a loop whose item is the context item; call it first in the loop's block."""
         outer = self.focus
-        self.focus = Focus(item, size, before, [self.hole()])
+        self.focus = Focus(item, size, before, [self.hole()], given)
         try:
             yield
         finally:

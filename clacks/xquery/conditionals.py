@@ -232,9 +232,13 @@ class Quantified(Keyword):
         meter = ctx.execution.meter
         last = index + 1 == len(self.bindings)
         truth = self._items[-1].truth
-        for rounds, item in enumerate(self._items[index].run(ctx)):
-            if rounds == hot.OFTEN and last:
-                truth = hot.hot_truth(self._items[-1], meter)
+        items = self._items[index].run(ctx)
+        code: hot.Rounds | None = None
+        for rounds, item in enumerate(items):
+            if rounds == hot.OFTEN and last and wanted is None:
+                code = hot.hot_loop(self, [self._items[-1]], meter)
+                if code is not None:
+                    break
             meter.left -= 1
             if meter.left < meter.look_at:
                 meter.check()
@@ -243,6 +247,10 @@ class Quantified(Keyword):
             frame[slot] = [item]
             if (truth(ctx) if last else self.holds(ctx, index + 1)) is self.is_some:
                 return self.is_some
+        if code is not None:
+            pieces = hot.slices(items, hot.OFTEN)
+            if any(code(ctx, piece, before) for before, piece in pieces):
+                return bool(self.is_some)
         return not self.is_some
 
 

@@ -509,8 +509,15 @@ class Flwor(Keyword):
         self.plan = with_joins(self.clauses)
         rest = list(self.plan)
         self.loop: For | None = None
-        if isinstance(rest[-1], For) and rest[-1].is_simple:
-            self.loop = rest.pop()  # type: ignore[assignment]  # the condition has looked
+        self.tail: list[Let | Where] = []
+        last = len(rest)
+        while last and isinstance(rest[last - 1], (Let, Where)):
+            last -= 1
+        loop = rest[last - 1] if last else None
+        if isinstance(loop, For) and loop.is_simple:
+            self.loop = loop
+            self.tail = rest[last:]  # type: ignore[assignment]  # the loop has looked
+            del rest[last - 1 :]
         start = 0
         while start < len(rest) and isinstance(rest[start], (Let, Where)):
             start += 1
@@ -586,21 +593,29 @@ class Flwor(Keyword):
                 meter.step(1 + len(value))
                 yield value
             return
-        frame, slot, place = ctx.frame, loop.slot, loop.place
+        frame, slot, place, tail = ctx.frame, loop.slot, loop.place, self.tail
         run = loop.expressions[0].run
+        code: hot.Rounds | None = None
         for _ in stream:
+            items = run(ctx)
             number = 0
-            for item in run(ctx):
-                frame[slot] = [item]
-                if place is not None:
+            if code is None:
+                for item in items:
+                    if rounds == hot.OFTEN:
+                        code = hot.hot_loop(self, [*(c.expressions[0] for c in tail), self._items[-1]], meter)
+                    rounds += 1
+                    if code is not None:
+                        break
                     number += 1
-                    frame[place] = [number]
-                if rounds == hot.OFTEN:
-                    result = hot.hot_run(self._items[-1], meter)
-                rounds += 1
-                value = result(ctx)
-                # Before a range is made a list.
-                meter.left -= 1 + len(value)
-                if meter.left < meter.look_at:
-                    meter.check()
-                yield value
+                    frame[slot] = [item]
+                    if place is not None:
+                        frame[place] = [number]
+                    value = result(ctx) if not tail or all(c.holds(ctx) for c in tail) else ()
+                    # Before a range is made a list.
+                    meter.left -= 1 + len(value)
+                    if meter.left < meter.look_at:
+                        meter.check()
+                    yield value
+            if code is not None:
+                for before, piece in hot.slices(items, number):
+                    yield code(ctx, piece, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from clacks.xquery.collector import Growth
 from clacks.xquery.compare import sort_sequences
 from clacks.xquery.context import Context
 from clacks.xquery.conversion import atomize, mismatch
@@ -30,17 +31,22 @@ def merge_pieces(ctx: Context, pieces: Iterable[Sequence[Any]]) -> XMap:
     """
     meter = ctx.execution.meter
     entries: dict[object, tuple[Any, Sequence[Any]]] = {}
-    for piece in pieces:
-        for item in piece:
-            if type(item) is XEntry:
-                item.first(entries)  # who made it took a step
-                continue
-            if not isinstance(item, XMap):
-                raise mismatch(piece, MAPS, "argument 1 of map:merge")
-            meter.left -= 1 + len(item)
-            if meter.left < meter.look_at:
-                meter.check()
-            item.first(entries)
+    with Growth() as growth:
+        for piece in pieces:
+            for item in piece:
+                if type(item) is XEntry:  # who made it took a step
+                    key = item.own_key
+                    plain = key if type(key) is str else same_key(key)
+                    if plain not in entries:
+                        entries[plain] = (key, item.own_value)
+                    continue
+                if not isinstance(item, XMap):
+                    raise mismatch(piece, MAPS, "argument 1 of map:merge")
+                meter.left -= 1 + len(item)
+                if meter.left < meter.look_at:
+                    meter.check()
+                item.first(entries)
+            growth.look(len(entries))
     return XMap.of_entries(entries)
 
 

@@ -12,12 +12,13 @@ harms nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from clacks.xquery.budget import QueryBudget
 
-__all__ = ["OFTEN", "hot_function", "hot_run", "hot_truth", "others_wait"]
+__all__ = ["OFTEN", "hot_function", "hot_loop", "hot_run", "hot_truth", "others_wait", "slices"]
 
 OFTEN = 250
 """Calls, or rounds of one loop, after which code is written. Each took a microsecond at least."""
@@ -45,10 +46,11 @@ def others_wait(budget: QueryBudget) -> bool:
     return budget.seconds <= LONGEST_WAIT
 
 
-def worth(token: Any, meter: Any) -> bool:
-    """Tell whether there is time to write code for an expression."""
+def worth(tokens: Iterable[Any], meter: Any) -> bool:
+    """Tell whether there is time to write code for some expressions."""
     most = min(MOST_TOKENS, int(meter.seconds_left * SHARE / SECONDS_A_TOKEN))
-    return sum(1 for _, _ in zip(token.walk(), range(most + 1))) <= most
+    parts = chain.from_iterable(token.walk() for token in tokens)
+    return sum(1 for _ in islice(parts, most + 1)) <= most
 
 
 def hot_run(token: Any, meter: Any) -> Callable[[Any], Sequence[Any]]:
@@ -69,7 +71,7 @@ def hot_truth(token: Any, meter: Any) -> Callable[[Any], bool]:
 
 def written(token: Any, meter: Any, truth: bool) -> Any:
     """Write code for an expression; None if that is not worth it, or cannot be done."""
-    if not worth(token, meter):
+    if not worth([token], meter):
         return None
     from clacks.xquery.codegen import expression_code
 
@@ -84,7 +86,7 @@ def written(token: Any, meter: Any, truth: bool) -> Any:
 
 def hot_function(declaration: Any, meter: Any) -> Callable[..., Any] | None:
     """Return the code of a declared function (``codegen.function_code``), None if it has none."""
-    if not worth(declaration.body, meter):
+    if not worth([declaration.body], meter):
         return None
     from clacks.xquery.codegen import function_code
 
@@ -92,3 +94,35 @@ def hot_function(declaration: Any, meter: Any) -> Callable[..., Any] | None:
         return function_code(declaration)
     except (RecursionError, SyntaxError, MemoryError):
         return None
+
+
+ROUNDS = 200
+"""Rounds of a loop that code carries out at once: few enough that what they yield is soon taken."""
+
+Rounds = Callable[[Any, Sequence[Any], int], Sequence[Any]]
+
+
+def hot_loop(token: Any, body: Iterable[Any], meter: Any) -> Rounds | None:
+    """Return code for rounds of the innermost loop of a token (``codegen.loop_code``), None if it has none.
+
+    ``body`` are the expressions that each round evaluates.
+    """
+    known: dict[str, Any] = token.__dict__
+    if "hot_loop" not in known:
+        if not worth(body, meter):
+            return None
+        from clacks.xquery.codegen import loop_code
+        from clacks.xquery.codegen_unit import NotWritten
+
+        try:
+            known["hot_loop"] = loop_code(token)
+        except (NotWritten, RecursionError, SyntaxError, MemoryError):
+            known["hot_loop"] = None
+    code: Rounds | None = known["hot_loop"]
+    return code
+
+
+def slices(items: Sequence[Any], start: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Iterate over pieces of the items from a place on, for ``ROUNDS`` each; with the place of each."""
+    for place in range(start, len(items), ROUNDS):
+        yield place, items[place : place + ROUNDS]

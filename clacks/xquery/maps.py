@@ -202,24 +202,22 @@ EMPTY_MAP = XMap()
 
 
 class XEntry(XMap):
-    """A map of one entry. Large maps are made from as many of them as they have entries, so it is small."""
+    """A map of one entry. Large maps are made from as many of them as they have entries, so it is small.
+
+    Attributes:
+        own_key: The key, as it was given.
+        own_value: Its value.
+    """
 
     _size = 1
 
     def __init__(self, key: Any, value: Sequence[Any]) -> None:
-        self._key = key
-        self._value = value
+        self.own_key = key
+        self.own_value = value
 
     @property
     def _base(self) -> Entries:  # type: ignore[override]  # made when asked for
-        return {same_key(self._key): (self._key, self._value)}
-
-    def first(self, into: Entries) -> None:
-        """Put the entry into ``into`` if that lacks its key."""
-        key = self._key
-        plain = key if type(key) is str else same_key(key)
-        if plain not in into:
-            into[plain] = (key, self._value)
+        return {same_key(self.own_key): (self.own_key, self.own_value)}
 
 
 class XArray(FunctionItem):

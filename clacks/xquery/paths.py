@@ -458,17 +458,23 @@ class SimpleMap(Expression):
         items = left.run(ctx)
         inner = ctx.focus(None, 0, len(items))
         meter = ctx.execution.meter
-        run: Callable[[Any], Sequence[Any]] = right.run
+        code: hot.Rounds | None = None
         for place, item in enumerate(items, 1):
+            if place == hot.OFTEN + 1:
+                code = hot.hot_loop(self, [right], meter)
+                if code is not None:
+                    break
             inner.item = item
             inner.position = place
-            if place == hot.OFTEN + 1:
-                run = hot.hot_run(right, meter)
-            value = run(inner)
+            value = right.run(inner)
             meter.left -= 1 + len(value)
             if meter.left < meter.look_at:
                 meter.check()
             yield value
+        if code is not None:
+            for before, piece in hot.slices(items, hot.OFTEN):
+                inner.position = before
+                yield code(inner, piece, before)
 
 
 @token("[", lbp=80)

@@ -286,6 +286,62 @@ def test_code_is_used_where_a_function_is_called_often():
     assert ".run(" not in declaration.code.text
 
 
+LONG_LOOPS = """
+(1 to 700) ! (. * 2 + position() - last())
+(1 to 700) ! position()
+("a", 1 to 700) ! string(.)
+(1 to 700) ! (if (. mod 7 = 0) then (., ., .) else ())
+((1 to 450) ! [., position()])[last()]?2
+let $n := 5 return (1 to 700) ! (. + $n)
+(1 to 700) ! (let $x := . return function($y) { $x + $y + last() })[position() = 1](1)
+(1 to 700) ! (1 to .)[. > 698]
+(1 to 300) ! ((1 to 3) ! (. + position() * last()))
+(1 to 700) ! (. div (. - 611))
+(1 to 700) ! xs:integer("x"[current = 500])
+for $x in 1 to 700 return $x * 2
+for $x at $p in ("a", 3 to 700) return ($p, $x)
+for $x at $p in 11 to 700 where $p mod 3 = 0 let $y := $x - $p return $y || ":" || $p
+for $x in 1 to 40, $y at $p in 1 to 20 where $x >= $y return $x * $y + $p
+for $x in 1 to 40 for $y in 1 to 20 let $z as xs:integer := $x * $y where $z mod 5 = 0 return $z
+for $x in 1 to 700 let $y as xs:integer := if ($x = 650) then "a" else $x return $y
+for $x in 1 to 700 where $x div ($x - 611) > 0 return $x
+for $x in 1 to 700 return try { $x div ($x - 611) } catch * { "none" }
+for $x in 1 to 700 return <e n="{$x}">{$x + 1}</e>
+for $x in 1 to 700 let $f := function($y) { $x + $y } return $f(1)
+for $x in 1 to 700 order by -$x return $x
+for $x in 1 to 700 let $k := $x mod 3 group by $k return sum($x)
+for $x in () return 1
+for $x in (1 to 700, "a") return $x + 1
+every $x in 1 to 700 satisfies $x > 0
+every $x in 1 to 700 satisfies $x < 640
+some $x in 1 to 700 satisfies $x = 640
+some $x in 1 to 700 satisfies $x > 800
+some $x in 1 to 30, $y in 1 to 300 satisfies $x * $y = 8990
+every $x in 1 to 30, $y in 1 to 300 satisfies $x * $y < 8990
+some $x in (1 to 700, "a") satisfies $x + 1 = 0
+some $x as xs:integer in (1 to 700) satisfies $x = 650
+map:merge((1 to 700) ! map:entry(. mod 500, position()))?(0, 1, 499)
+map:merge(for $x in 1 to 700 return map { "k" || $x mod 500: $x })?("k0", "k499")
+map:merge(((1 to 700) ! map:entry(., .), 5))
+map:merge((1 to 700) ! (if (. = 650) then 5 else map:entry(., .)))
+map:size(map:merge(for $x in 1 to 400 return (map:entry($x, 1), map { $x: 2, -$x: 3 })))
+let $m := map:merge((1 to 700) ! map:entry(., .)) return (1 to 700) ! map:size(map:remove($m, (., 1, 9999)))
+let $m := map:merge((1 to 700) ! map:entry(., .)) return every $x in 1 to 700 satisfies $m($x) = $x
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("expression", LONG_LOOPS)
+def test_a_loop_that_goes_on_as_code_is_the_same_loop(expression, monkeypatch):
+    text = PROLOG + expression
+    assert outcome(text, 250, monkeypatch) == outcome(text, BY_TOKENS, monkeypatch)
+
+
+def test_a_long_loop_goes_on_as_code():
+    query = compile_query(f"for $x in 1 to {hot.OFTEN * 3} where $x mod 2 = 0 return $x + 1")
+    assert query.evaluate() == list(range(3, hot.OFTEN * 3 + 2, 2))
+    assert ".run(" not in query.module.body.__dict__["hot_loop"].text
+
+
 def test_a_query_that_runs_often_gets_code():
     query = compile_query("count(//a) > 2")
     for _ in range(hot.OFTEN + 2):
@@ -298,8 +354,8 @@ def test_no_code_is_written_where_it_would_take_the_time_that_a_query_has():
     short = QueryBudget(seconds=0.02)
     query = compile_query(f"every $x in 1 to {hot.OFTEN + 2} satisfies {body} > 0", budget=UNBOUNDED)
     condition = query.module.body._items[-1]
-    assert not hot.worth(condition, Meter(short))
-    assert hot.worth(compile_query("1 + 1").module.body, Meter(short))
+    assert not hot.worth([condition], Meter(short))
+    assert hot.worth([compile_query("1 + 1").module.body], Meter(short))
 
 
 def test_filters_of_which_there_are_many_get_no_code_all_at_once():

@@ -49,6 +49,7 @@ def noted(text: str, budget: QueryBudget) -> list[bool]:
     return watch.noted
 
 
+LONG = QueryBudget(steps=10_000_000, seconds=60)
 ASKING = "environment-variable('x') = 'x'"
 
 
@@ -87,3 +88,28 @@ def test_what_a_query_built_until_its_budget_ended_is_the_first_garbage_that_is_
             query.matches(None)
     gc.collect(0)
     assert sum(issubclass(type(thing), Node) for thing in gc.get_objects()) <= before
+
+
+def test_a_large_map_is_made_without_collections_of_what_is_old(working: None) -> None:
+    generations: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop":
+            generations.append(info["generation"])
+
+    query = compile_query("map:size(map:merge((1 to 200000) ! map:entry(., [.])))", budget=LONG)
+    gc.callbacks.append(note)
+    try:
+        assert query.evaluate() == [200_000]
+    finally:
+        gc.callbacks.remove(note)
+    assert generations.count(1) >= 9
+    assert generations.count(2) <= 2  # at the end it works again
+
+
+def test_the_collector_works_again_after_a_large_map_that_failed(working: None) -> None:
+    with pytest.raises(QueryEvaluationError):
+        compile_query(
+            "map:merge((1 to 60000) ! (if (. = 50000) then 1 else map:entry(., .)))", budget=LONG
+        ).evaluate()
+    assert gc.isenabled()
