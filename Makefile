@@ -4,6 +4,8 @@ SHELL := bash
 VENV ?= .venv
 PYTHON ?=
 export VENV PYTHON
+# What is compiled once need not be compiled by each of the hundreds of programs that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 SOURCES := clacks tests benchmarks examples docs scripts setup.py

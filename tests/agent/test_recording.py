@@ -163,6 +163,19 @@ async def test_a_second_recorder_with_sqlite_refuses_to_start_and_says_why(tmp_p
 
 
 @scenario
+async def test_only_the_questions_of_others_about_the_recorder_are_in_the_audit_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with house() as h, recording(h, tmp_path / "one"):
+        assert "getRecorder" not in caplog.text
+        with pytest.raises(StoreError):
+            async with recording(h, tmp_path / "two", user="agent2"):
+                pass
+        assert "method=getRecorder result=accepted" in caplog.text
+
+
+@scenario
 async def test_of_two_recorders_that_start_at_once_one_stays(tmp_path: Path) -> None:
     async with house() as h:
         desks = [recording(h, tmp_path / user, user=user) for user in ("agent1", "agent2")]
