@@ -312,7 +312,7 @@ def dynamic_call(unit: Unit, token: Any) -> Value:
     unit.add(f"if type({code}) is {unit.help('XMap')} and {single}:")
     with unit.block():
         unit.add(f"{key} = {item}")
-        unit.add(f"{out} = {code}.get({key} if type({key}) in EXACT else {unit.help('key_of')}({key}))")
+        unit.add(f"{out} = {code}.get({key} if type({key}) in EXACT else {unit.help('one_key')}([{key}]))")
         unit.add(f"if {out} is None: {out} = EMPTY")
     unit.add("else:")
     with unit.block():

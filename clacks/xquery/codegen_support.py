@@ -18,7 +18,7 @@ from clacks.xquery.comparisons import one_node, value_comparison
 from clacks.xquery.conversion import atomize, atomize_one, boolean_value, convert, describe
 from clacks.xquery.errors import failure
 from clacks.xquery.flwor import checked
-from clacks.xquery.maps import XEntry, XMap
+from clacks.xquery.maps import XEntry, XMap, one_key
 from clacks.xquery.nodes import Node
 from clacks.xquery.operators import EMPTY, Range
 from clacks.xquery.paths import path_result
@@ -54,11 +54,11 @@ __all__ = [
     "float_modulo",
     "in_document_order",
     "in_order",
-    "key_of",
     "metered",
     "named_converter",
     "node_of",
     "one_function",
+    "one_key",
     "one_node",
     "only",
     "order_key",
@@ -199,14 +199,6 @@ def call_value(function: Any, argument: Sequence[Any], ctx: Any) -> Sequence[Any
         raise failure("XPTY0004", f"a function of {function.arity} arguments was given 1")
     found: Sequence[Any] = function.call(ctx, [argument])
     return found
-
-
-def key_of(item: Any) -> Any:
-    """Return the key that an argument of a map stands for."""
-    keys = atomize([item])
-    if len(keys) != 1:
-        raise failure("XPTY0004", f"a map takes one key, found {len(keys)}")
-    return keys[0]
 
 
 def order_key(value: Any) -> Any:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clacks.xquery.context import Context
     from clacks.xquery.sequence_types import SequenceType
 
-__all__ = ["EMPTY_MAP", "XArray", "XEntry", "XMap", "same_key"]
+__all__ = ["EMPTY_MAP", "XArray", "XEntry", "XMap", "one_key", "same_key"]
 
 
 def same_key(key: Any) -> object:
@@ -49,6 +49,16 @@ def same_key(key: Any) -> object:
     if isinstance(key, Duration):
         return ("duration", key.months, key.seconds)
     return (cls.__name__, key)
+
+
+def one_key(argument: Sequence[Any]) -> Any:
+    """Return the key that the argument of a map stands for; XPTY0004 if it is not one atomic value."""
+    from clacks.xquery.conversion import atomize
+
+    keys = atomize(argument)
+    if len(keys) != 1:
+        raise failure("XPTY0004", f"a map takes one key, found {len(keys)}")
+    return keys[0]
 
 
 Entries = dict[object, tuple[Any, "Sequence[Any]"]]
@@ -189,12 +199,7 @@ class XMap(FunctionItem):
 
     def call(self, ctx: Context, args: Sequence[Sequence[Any]]) -> Sequence[Any]:
         """Look up a key."""
-        from clacks.xquery.conversion import atomize
-
-        keys = atomize(args[0])
-        if len(keys) != 1:
-            raise failure("XPTY0004", f"a map takes one key, found {len(keys)}")
-        value = self.get(keys[0])
+        value = self.get(one_key(args[0]))
         return [] if value is None else value
 
 
