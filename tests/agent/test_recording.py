@@ -461,7 +461,7 @@ async def test_what_was_missed_while_the_connection_was_away_is_replayed(tmp_pat
         async with await other.subscribe(since="-1h", queue_events=5000) as events:
             sent = 0
             for _ in range(3):
-                for _ in range(400):
+                for _ in range(150):
                     await bus.publish(phone(str(sent)), stored=True)
                     sent += 1
                 h.cut()

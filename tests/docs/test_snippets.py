@@ -12,6 +12,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import psutil
 import pytest
 from lxml import etree
 
@@ -28,6 +29,22 @@ LANGUAGES = {"text", "console", "python", "xml", "toml", "javascript", "mermaid"
 
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def settled(pid: int, quiet: float = 0.5, limit: float = 20.0) -> None:
+    """Wait until a program has done what it does at its start: it sleeps, and has used no time for a while.
+
+    A reader looks whether something happens, too; the program does not say that it is ready.
+    """
+    end = time.monotonic() + limit
+    before, since = 0.0, time.monotonic()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        program = psutil.Process(pid)
+        while time.monotonic() < min(end, since + quiet):
+            used = sum(program.cpu_times()[:2])
+            if used != before or used < 0.1 or program.status() != psutil.STATUS_SLEEPING:
+                before, since = used, time.monotonic()
+            time.sleep(0.02)
 
 
 class Reader:
@@ -106,7 +123,7 @@ class Reader:
         for last in shown.splitlines()[-1:]:
             self.wait_for(last)
         if snippet.language == "python":
-            time.sleep(2.0)  # a reader looks whether something happens; the program does not say
+            settled(process.pid)
 
     def _read(self, process: subprocess.Popen[str], lines: list[str]) -> None:
         assert process.stdout is not None
