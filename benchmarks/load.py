@@ -17,7 +17,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
+from clacks.amqp.engine import Engine
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.messages import Message, encode
 from clacks.amqp.sasl import SaslClient
 

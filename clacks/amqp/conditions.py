@@ -6,22 +6,11 @@ name already attached: ..."). Its wrappers raise on what is no UTF-8: more would
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from cproton_ffi import ffi, lib
 
-__all__ = ["SURFACE", "condition_of", "outcome_condition", "peer_gave_reason", "transport_condition"]
-
-SURFACE: Final = (
-    "pn_condition_get_description",
-    "pn_condition_get_name",
-    "pn_condition_is_set",
-    "pn_connection_remote_condition",
-    "pn_delivery_remote",
-    "pn_disposition_condition",
-    "pn_transport_condition",
-)
-"""What is used of proton's C functions here."""
+__all__ = ["condition_of", "outcome_condition", "peer_gave_reason", "transport_condition"]
 
 
 def transport_condition(transport: Any) -> tuple[str, str]:

@@ -29,7 +29,8 @@ from clacks.amqp.connection_events import (
     Opened,
     Settled,
 )
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, SaslLayer, Sender
+from clacks.amqp.engine import Engine, SaslLayer
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.profiles import Peer, Profile, choose_profile
 from clacks.amqp.termini import (
     Filter,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from clacks.amqp.engine import Incoming, Outcome, Receiver, Sender
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.profiles import Peer, Profile
 from clacks.amqp.termini import Filter
 

@@ -10,8 +10,7 @@ ordinary wrappers and reaches the head as `on_endpoint`. Rules of the file:
 - bodies are copied out of C memory before anything else happens;
 - no clock and no socket: `tick` takes the time, `receive` and `bytes_to_send` take and give bytes.
 
-``cproton_ffi`` is not a documented interface. The version of proton is pinned, and a test guards the names
-used here.
+``cproton_ffi`` is not a documented interface: `surface` names all that is used of it.
 """
 
 from __future__ import annotations
@@ -22,14 +21,13 @@ from typing import Any, Final, Protocol
 from cproton_ffi import ffi, lib
 from proton import Collector, Condition, Connection, Delivery, Event, Link, Transport
 
-from clacks.amqp.conditions import SURFACE, outcome_condition, peer_gave_reason, transport_condition
-from clacks.common.errors import ProtocolError
+from clacks.amqp.conditions import outcome_condition, peer_gave_reason, transport_condition
+from clacks.amqp.links import OUTCOMES, Incoming, Outcome, Receiver, Sender
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["Engine", "Head", "Incoming", "Outcome", "Receiver", "SaslLayer", "Sender"]
+__all__ = ["Engine", "Head", "SaslLayer"]
 
 # The calls of the hot path as names of this module: looking one up in ``lib`` costs half of what it does.
-_pn_delivery: Final = lib.pn_delivery
 _pn_delivery_aborted: Final = lib.pn_delivery_aborted
 _pn_delivery_link: Final = lib.pn_delivery_link
 _pn_delivery_partial: Final = lib.pn_delivery_partial
@@ -43,13 +41,10 @@ _pn_collector_peek: Final = lib.pn_collector_peek
 _pn_collector_pop: Final = lib.pn_collector_pop
 _pn_link_advance: Final = lib.pn_link_advance
 _pn_link_recv: Final = lib.pn_link_recv
-_pn_link_send: Final = lib.pn_link_send
 _view: Final = ffi.buffer
 
 _DELIVERY: Final = int(lib.PN_DELIVERY)
 _LINK_FLOW: Final = int(lib.PN_LINK_FLOW)
-_ACCEPTED: Final = int(lib.PN_ACCEPTED)
-_RELEASED: Final = int(lib.PN_RELEASED)
 
 # Echoes of our own calls and notices that there is something to write: nobody decides anything on them.
 _IGNORED: Final = frozenset(
@@ -106,236 +101,8 @@ class Head(Protocol):
         """Take every rarer event: open, attach, detach, end, close, transport errors."""
 
 
-class Outcome:
-    """The peer's verdict on a message: ``accepted``, ``released``, ``rejected`` or ``modified``.
-
-    ``failed`` and ``undeliverable`` belong to ``modified``: the peer tried and failed, or cannot take this
-    message at all (3.4.5).
-    """
-
-    __slots__ = ("condition", "description", "failed", "name", "undeliverable")
-
-    def __init__(
-        self,
-        name: str,
-        condition: str = "",
-        description: str = "",
-        *,
-        failed: bool = False,
-        undeliverable: bool = False,
-    ) -> None:
-        self.name = name
-        self.condition = condition
-        self.description = description
-        self.failed = failed
-        self.undeliverable = undeliverable
-
-    def __repr__(self) -> str:
-        return f"Outcome({self.name!r}, {self.condition!r}, {self.description!r})"
-
-
-_OUTCOMES: Final = {
-    _ACCEPTED: "accepted",
-    _RELEASED: "released",
-    int(lib.PN_REJECTED): "rejected",
-    int(lib.PN_MODIFIED): "modified",
-}
-
-
-class Incoming:
-    """A message that its sender did not settle: say once what became of it.
-
-    Calls after the link or the connection has gone do nothing: the sender has learned of it already.
-    """
-
-    __slots__ = ("_confirmed", "_delivery", "_receiver")
-
-    def __init__(self, receiver: Receiver, delivery: Any) -> None:
-        self._receiver = receiver
-        self._delivery = delivery
-        self._confirmed: Callable[[], None] | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is still somebody who waits to hear what became of it."""
-        return self._delivery is not None and self._receiver.alive
-
-    def accept(self) -> None:
-        """Say that the message is taken."""
-        self._finish(_ACCEPTED)
-
-    def claim(self, confirmed: Callable[[], None]) -> bool:
-        """Say that we want to take the message, and hear by ``confirmed`` that the peer has noted it.
-
-        Until then the peer may not have heard of it and hand the message to somebody else; a link that goes
-        meanwhile leaves us without the message (2.6.12: at least the receiver's half of exactly once). False
-        if the link has gone already.
-        """
-        if self._delivery is None or not self._receiver.alive:
-            return False
-        self._confirmed = confirmed
-        self._receiver.claims[self._delivery] = self
-        lib.pn_delivery_update(self._delivery, _ACCEPTED)
-        self._receiver.engine.touch()
-        return True
-
-    def noted(self) -> None:
-        """Take the peer's word that it has noted our claim (the engine's call)."""
-        confirmed, self._confirmed = self._confirmed, None
-        self._finish(None)
-        if confirmed is not None:
-            confirmed()
-
-    def release(self) -> None:
-        """Give the message back unharmed: somebody else may have it."""
-        self._finish(_RELEASED)
-
-    def reject(self, condition: str, description: str) -> None:
-        """Say that the message itself is bad; ``condition`` is an AMQP error condition."""
-        if self._delivery is not None and self._receiver.alive:
-            wrapper = Delivery.wrap(self._delivery)  # type: ignore[no-untyped-call]
-            wrapper.local.condition = Condition(condition, description)
-            wrapper.update(Delivery.REJECTED)
-            self._finish(None)
-
-    def _finish(self, state: int | None) -> None:
-        delivery, self._delivery = self._delivery, None
-        if delivery is None:
-            return
-        receiver = self._receiver
-        receiver.unsettled.discard(self)
-        if receiver.alive:
-            if state is not None:
-                lib.pn_delivery_update(delivery, state)
-            lib.pn_delivery_settle(delivery)
-            receiver.engine.touch()
-
-
-class Receiver:
-    """A link on which the peer sends to us.
-
-    ``window`` messages of credit are given at `open` and given again as they are used, in batches of half
-    a window; with a window of 0 the owner calls `grant` itself.
-    """
-
-    __slots__ = (
-        "_batch",
-        "_parts",
-        "_ptr",
-        "_size",
-        "_used",
-        "alive",
-        "claims",
-        "context",
-        "engine",
-        "link",
-        "unsettled",
-        "window",
-    )
-
-    def __init__(self, engine: Engine, link: Link, window: int, context: object = None) -> None:
-        self.engine = engine
-        self.link = link
-        self.window = window
-        self.context = context
-        self.alive = True
-        self.unsettled: set[Incoming] = set()
-        self.claims: dict[Any, Incoming] = {}
-        self._ptr = link._impl
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._used = 0
-        self._batch = (window + 1) // 2 if window else _NEVER
-
-    def open(self) -> None:
-        """Send the attach, with our limit on the message size, and the first credit."""
-        lib.pn_link_set_max_message_size(self._ptr, self.engine.limits.message_size)
-        self.link.open()
-        if self.window:
-            lib.pn_link_flow(self._ptr, self.window)
-        self.engine.touch()
-
-    def grant(self, credit: int) -> None:
-        """Allow the peer ``credit`` more messages."""
-        if self.alive and credit > 0:
-            lib.pn_link_flow(self._ptr, credit)
-            self.engine.touch()
-
-    @property
-    def credit(self) -> int:
-        """Messages that the peer may still send."""
-        return int(lib.pn_link_credit(self._ptr)) if self.alive else 0
-
-
-class Sender:
-    """A link on which we send to the peer."""
-
-    __slots__ = ("_open", "_ptr", "_tag", "alive", "context", "engine", "link")
-
-    def __init__(self, engine: Engine, link: Link, context: object = None) -> None:
-        self.engine = engine
-        self.link = link
-        self.context = context
-        self.alive = True
-        self._ptr = link._impl
-        self._tag = 0
-        self._open: dict[Any, object] = {}
-
-    @property
-    def credit(self) -> int:
-        """Messages that the peer lets us send now, not counting those already handed over."""
-        return int(lib.pn_link_credit(self._ptr)) if self.alive else 0
-
-    @property
-    def draining(self) -> bool:
-        """Whether the peer asks us to use the credit now or give it up."""
-        return bool(lib.pn_link_get_drain(self._ptr)) if self.alive else False
-
-    @property
-    def in_doubt(self) -> list[object]:
-        """The contexts of the messages that were sent unsettled and have no outcome yet."""
-        return list(self._open.values())
-
-    def send(self, body: bytes) -> None:
-        """Hand over one encoded message, settled: nobody will say what became of it.
-
-        The caller has looked at `credit`.
-        """
-        ptr = self._ptr
-        delivery = _pn_delivery(ptr, _EMPTY_TAG)
-        _pn_link_send(ptr, body, len(body))
-        _pn_delivery_settle(delivery)
-        engine = self.engine
-        if not engine.dirty:
-            engine.touch()
-
-    def send_unsettled(self, body: bytes, context: object) -> None:
-        """Hand over one encoded message; its outcome comes back with ``context``."""
-        ptr = self._ptr
-        self._tag = tag = (self._tag + 1) & 0xFFFFFFFF
-        # The bytes object lives until pn_delivery has copied it.
-        text = tag.to_bytes(4, "big")
-        pointer = ffi.from_buffer("char[]", text)
-        delivery = lib.pn_delivery(ptr, ffi.new("pn_bytes_t *", {"size": 4, "start": pointer})[0])
-        lib.pn_link_send(ptr, body, len(body))
-        lib.pn_link_advance(ptr)
-        self._open[delivery] = context
-        self.engine.touch()
-
-    def drained(self) -> None:
-        """Give up the credit that is left, as the peer asked."""
-        if self.alive:
-            lib.pn_link_drained(self._ptr)
-            self.engine.touch()
-
-
-_NEVER: Final = 2**63
 _FIRST_BUFFER: Final = 4096  # grows to what one burst needs; an idle connection should cost little
 _LARGEST_BUFFER: Final = 1024 * 1024  # a larger one serves one message and goes
-
-# Settled deliveries need no identity: one tag serves them all (AMQP 1.0, 2.6.12: unique among the unsettled).
-_TAG_TEXT: Final = ffi.new("char[]", b"\0")
-_EMPTY_TAG: Final = ffi.new("pn_bytes_t *", {"size": 1, "start": _TAG_TEXT})[0]
 
 
 class Engine:
@@ -677,7 +444,7 @@ class Engine:
                 lib.pn_delivery_settle(delivery)
             return
         state = lib.pn_delivery_remote_state(delivery)
-        name = _OUTCOMES.get(state)
+        name = OUTCOMES.get(state)
         if name is None and not lib.pn_delivery_settled(delivery):
             return  # the peer only said that it received it: no outcome yet
         context = sender._open.pop(delivery, None)
@@ -706,53 +473,3 @@ class Engine:
         self.on_work = None
         self.transport.unbind()
         self.connection.free()
-
-
-def require_proton() -> None:
-    """Check that the parts of proton's private surface used here exist.
-
-    Raises:
-        ProtocolError: If this build of proton lacks one.
-    """
-    missing = [name for name in _SURFACE if not hasattr(lib, name)]
-    if missing:
-        raise ProtocolError(f"this build of proton lacks {', '.join(missing)}")
-
-
-_SURFACE: Final = (
-    *SURFACE,
-    "pn_collector_peek",
-    "pn_collector_pop",
-    "pn_delivery",
-    "pn_delivery_aborted",
-    "pn_delivery_link",
-    "pn_delivery_partial",
-    "pn_delivery_pending",
-    "pn_delivery_readable",
-    "pn_delivery_remote_state",
-    "pn_delivery_settle",
-    "pn_delivery_settled",
-    "pn_delivery_update",
-    "pn_event_delivery",
-    "pn_event_link",
-    "pn_event_type",
-    "pn_link_advance",
-    "pn_link_credit",
-    "pn_link_drained",
-    "pn_link_flow",
-    "pn_link_get_drain",
-    "pn_link_is_receiver",
-    "pn_link_recv",
-    "pn_link_send",
-    "pn_link_set_max_message_size",
-    "pn_session_head",
-    "pn_session_next",
-    "pn_session_outgoing_bytes",
-    "pn_transport_capacity",
-    "pn_transport_close_tail",
-    "pn_transport_peek",
-    "pn_transport_pending",
-    "pn_transport_pop",
-    "pn_transport_push",
-    "pn_transport_tick",
-)

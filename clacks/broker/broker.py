@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from clacks.amqp.engine import Incoming
+from clacks.amqp.links import Incoming
 from clacks.amqp.messages import Envelope, decode, open_envelope
 from clacks.amqp.sasl import SaslServer
 from clacks.broker.drops import Drops

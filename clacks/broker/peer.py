@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
+from clacks.amqp.engine import Engine
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.sasl import SaslServer
 from clacks.amqp.termini import (
     XQUERY_FILTER,

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 
-from clacks.amqp.engine import Incoming, Outcome, Sender
+from clacks.amqp.links import Incoming, Outcome, Sender
 from clacks.amqp.messages import with_delivery_count
 from clacks.broker.refusal import EXPIRED, LIMIT, Refused
 from clacks.broker.taken import REMEMBERED, Taken, Who

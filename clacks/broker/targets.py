@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from clacks.amqp.engine import Incoming
+from clacks.amqp.links import Incoming
 from clacks.broker.names import Name, Place
 from clacks.broker.queues import Queue
 from clacks.broker.refusal import INVALID_FIELD, NOT_FOUND, Refused

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol, cast
 
-from clacks.amqp.engine import Incoming, Sender
+from clacks.amqp.links import Incoming, Sender
 from clacks.amqp.messages import open_envelope
 from clacks.common.errors import ProtocolError
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from lxml import etree
 
-from clacks.amqp.engine import Sender
+from clacks.amqp.links import Sender
 from clacks.amqp.messages import Envelope, decode, open_envelope
 from clacks.broker.waiting import Waiting
 from clacks.common.errors import MalformedEvent, ProtocolError

@@ -16,8 +16,8 @@ from clacks.amqp.connection import (
     ReceiveFrom,
     Settled,
 )
-from clacks.amqp.engine import Receiver
 from clacks.amqp.eventmessage import ON_BEHALF_OF
+from clacks.amqp.links import Receiver
 from clacks.amqp.messages import Message, decode, encode
 from clacks.amqp.profiles import NodeKind
 from clacks.bus.calls import Call, CallInput, CallState

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from clacks.amqp.connection import BusConnection, ConnectionEvent, LinkClosed, SendTo, Settled
-from clacks.amqp.engine import Sender
+from clacks.amqp.links import Sender
 from clacks.amqp.profiles import NodeKind, Profile
 from clacks.common.errors import LinkRefused
 

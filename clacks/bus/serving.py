@@ -20,7 +20,7 @@ from clacks.amqp.connection import (
     MessageReceived,
     ReceiveFrom,
 )
-from clacks.amqp.engine import Incoming, Receiver
+from clacks.amqp.links import Incoming, Receiver
 from clacks.amqp.messages import Message, decode
 from clacks.amqp.profiles import NodeKind, UserTrust
 from clacks.bus.calling import CALL_CONTENT_TYPE, ON_BEHALF_OF

@@ -19,7 +19,7 @@ from clacks.amqp.connection import (
     subject_filter,
     xquery_filter,
 )
-from clacks.amqp.engine import Receiver
+from clacks.amqp.links import Receiver
 from clacks.amqp.messages import Message, decode
 from clacks.amqp.profiles import FilterTrust, NodeKind, Profile
 from clacks.bus.ages import Ages

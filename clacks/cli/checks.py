@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
-import importlib
 import importlib.metadata
 import os
 import re
@@ -64,9 +63,13 @@ def installation() -> Iterator[Finding]:
             f"Python {python} is not one that Clacks is tested with", "use Python 3.11, 3.12 or 3.13"
         )
     yield from _packages()
+    from clacks.common.errors import ProtocolError
+
     try:
-        importlib.import_module("clacks.amqp.engine")
-    except (ImportError, AttributeError) as error:
+        from clacks.amqp.surface import require_proton
+
+        require_proton()
+    except (ImportError, ProtocolError) as error:
         yield _fault(
             f"the AMQP engine cannot be used: {error}",
             "install python-qpid-proton in the version that Clacks wants: "

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from proton import Condition, Event, Link, Terminus, symbol
 
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
+from clacks.amqp.engine import Engine
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.termini import (
     SELECTOR_FILTER_CODE,
     Filter,

@@ -24,7 +24,7 @@ from clacks.amqp.connection import (
     subject_filter,
     xquery_filter,
 )
-from clacks.amqp.engine import Receiver, Sender
+from clacks.amqp.links import Receiver, Sender
 from clacks.amqp.messages import Message, decode, encode
 from clacks.amqp.profiles import PROFILES
 from clacks.common.limits import DEFAULT_LIMITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from cproton_ffi import lib
 
-from clacks.amqp.engine import _EMPTY_TAG
+from clacks.amqp.links import _EMPTY_TAG
 from clacks.amqp.messages import Message, encode
 from clacks.common.limits import DEFAULT_LIMITS, Limits
 from tests.broker.world import NS, Peer, World, phone_status

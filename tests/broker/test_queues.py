@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import proton
 
-from clacks.amqp.engine import Outcome
+from clacks.amqp.links import Outcome
 from clacks.amqp.messages import Message, encode
 from clacks.common.limits import Limits
 from tests.broker.world import World

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from clacks.amqp.engine import Sender
+from clacks.amqp.links import Sender
 from clacks.amqp.messages import Message, encode
 from clacks.broker.topics import Subscription
 from tests.broker.world import World

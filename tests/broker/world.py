@@ -6,7 +6,8 @@ from typing import Any
 
 from proton import Described, symbol, ulong
 
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
+from clacks.amqp.engine import Engine
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.messages import Message, decode, encode
 from clacks.broker.broker import Broker
 from clacks.broker.peer import BrokerConnection

@@ -15,7 +15,8 @@ from typing import Any
 
 from proton import Described, symbol
 
-from clacks.amqp.engine import Engine, Incoming, Outcome, Receiver, Sender
+from clacks.amqp.engine import Engine
+from clacks.amqp.links import Incoming, Outcome, Receiver, Sender
 from clacks.amqp.messages import Message, encode
 from clacks.amqp.sasl import SaslClient
 from clacks.broker.broker import Broker
