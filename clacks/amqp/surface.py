@@ -1,7 +1,7 @@
 """What this package uses of proton's C functions, which are no documented interface.
 
-The version of proton is pinned; a test holds that the list is complete, and ``clacks doctor`` looks whether all
-of it is there.
+The version of proton is pinned; a test holds that the list is complete, and ``clacks doctor`` looks whether
+all of it is there.
 """
 
 from __future__ import annotations
