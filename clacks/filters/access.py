@@ -217,6 +217,8 @@ def _compare(condition: Compare, here: Where, places: Places) -> Access:
     if constants is None:
         return _mere_presence([left, right], here, places)
     single = sign in _TURNED_VALUE
+    if single and len(constants) > 1:
+        return _mere_presence([left], here, places)  # an error, or nothing where the left side is empty
     sign = _VALUE_SIGNS.get(sign, sign)
     if isinstance(left, Call) and left.name == "treat" and left.arguments[1] in _STRING_TYPES:
         left = left.arguments[0]

@@ -10,7 +10,7 @@ from clacks.common.errors import QueryError, QueryEvaluationError, QuerySyntaxEr
 from clacks.common.metrics import Metrics
 from clacks.common.xmltext import read_document
 from clacks.filters.index import FilterIndex, event_kinds
-from clacks.xquery import BROKER_BUDGET, Query, compile_query
+from clacks.xquery import BROKER_BUDGET, Query, compile_query, wrap
 from clacks.xquery.tokens import Expression
 from tests.costs import cpu_seconds
 
@@ -323,6 +323,49 @@ def test_predicate_that_is_the_same_for_all_items_comes_before_what_may_fail(que
         except QueryEvaluationError:
             alone = False
         assert index.match(event, {"r": given}) == ({"key"} if alone else set())
+
+
+OPERANDS = [
+    *("f:A", "f:A/text()", "string(f:A)", "xs:string(f:A)", "f:A/string()", "data(f:A)", "number(f:A)", "$p"),
+    *("count(f:A)", "string-length(f:A)", "upper-case(f:A)", "local-name()", "(f:A | f:B)"),
+]
+VALUES = [
+    "('1', 'abc')",
+    "('1', '1')",
+    "(1, 2)",
+    "()",
+    "('1')",
+    "(1, '1')",
+    "(true(), false())",
+    "('1', '2')[1]",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["eq", "lt", "ne", "=", "<"])
+def test_every_operand_compares_with_several_values_as_the_engine_says(sign: str) -> None:
+    events = [
+        b"<Event xmlns='http://www.gonicus.de/Events'><K>" + inside + b"</K></Event>"
+        for inside in (b"<A>1</A>", b"<A>1</A><A>2</A>", b"<B>1</B>")
+    ]
+    trees = [wrap(etree.fromstring(event)) for event in events]
+    for operand in OPERANDS:
+        for value in VALUES:
+            asked = f"{operand} {sign} {value}"
+            for query in (
+                f"/f:Event/f:K[{asked}]",
+                f"/f:Event/f:K[not({asked})]",
+                f"/f:Event/f:K[f:B or {asked}]",
+            ):
+                compiled = compile_query(f"{PROLOG} declare variable $p external; {query}")
+                index = FilterIndex()
+                index.add("key", compiled)
+                for event, tree in zip(events, trees):
+                    try:
+                        alone = compiled.matches(tree, {"p": "1"})
+                    except QueryEvaluationError:
+                        alone = False
+                    assert index.match(event, {"p": "1"}) == ({"key"} if alone else set()), (query, event)
 
 
 def test_thresholds_wake_the_filters_below_the_value() -> None:
