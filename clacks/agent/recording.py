@@ -49,9 +49,9 @@ from clacks.common.metrics import Metrics
 from clacks.common.presence import speaker_of
 from clacks.common.schema import SchemaRegistry
 from clacks.common.settings_parts import LogSettings
-from clacks.store import LogEntry, LogId, NewEntry, Retention, Store
+from clacks.store import EventLog, KeyValue, LogEntry, LogId, NewEntry, Page, Retention, Store
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "SettledLog"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,11 +64,37 @@ WAITING_BYTES: Final = 128 * 1024 * 1024
 """Bytes that may wait to be recorded."""
 
 _BATCH: Final = 1000  # received events in one append
+_PAUSE: Final = 0.2
+"""Seconds that a received event waits for others when none do: at twenty a second a commit for each would be
+a quarter of what events cost. Who reads the log or stores an event ends the wait; a kill loses what waits."""
 _WORKERS: Final = 256  # calls of the queue "log" at the same time: they mostly wait for a commit
 _CLAIMS: Final = 8  # questions to whoever else serves the claim: brokers give them out in turn
 _PRUNE: Final = 60.0  # seconds between two looks at how much there is
 _PATIENCE: Final = 30.0  # seconds that a command waits for the store
 _BEHALF: Final = "clacks_on_behalf_of"
+
+
+class SettledLog:
+    """Reads an event log once what was received is in it: one who comes now must not miss what just went by.
+
+    Args:
+        log: The log.
+        settled: Waits until what was received by now is recorded.
+    """
+
+    def __init__(self, log: EventLog, settled: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._log = log
+        self._settled = settled
+
+    async def read(self, **selection: Any) -> Page:
+        """Read events, see `EventLog.read`."""
+        await self._settled()
+        return await self._log.read(**selection)
+
+    async def keys(self, kind: str) -> list[str]:
+        """Return the keys of a type."""
+        await self._settled()
+        return await self._log.keys(kind)
 
 
 class Recorder:
@@ -127,6 +153,7 @@ class Recorder:
         self._tasks: list[asyncio.Task[None]] = []
         self._taken = 0
         self._committed = 0
+        self._pausing: asyncio.Future[None] | None = None
         self._doubtful: dict[LogId, LogEntry] = {}
         """Committed, and perhaps not published."""
         self._republishing: asyncio.Task[None] | None = None
@@ -187,6 +214,7 @@ class Recorder:
             self._commands.record = self._before
         if self._subscription is not None:
             await self._subscription.close()  # what waits in it is still read
+        self._hurry()
         tasks, self._tasks = self._tasks, []
         for task in tasks[1:]:
             task.cancel()
@@ -257,10 +285,13 @@ class Recorder:
     async def _record_received(self, events: Subscription) -> None:
         messages = events.messages()
         async for received in messages:
+            self._taken += 1
+            if not events.waiting:
+                await self._pause()
             batch = [received]
             while events.waiting and len(batch) < _BATCH:
                 batch.append(await anext(messages))
-            self._taken += len(batch)
+                self._taken += 1
             entries = [entry for entry in map(self._entry, batch) if entry is not None]
             try:
                 answers = await self._store.log.append(entries)
@@ -268,6 +299,24 @@ class Recorder:
             except StoreError as error:
                 self._not_recorded(len(entries), error)
             self._committed += len(batch)
+
+    async def _pause(self) -> None:
+        """Let others come along into the next commit; `_hurry` ends it."""
+        loop = asyncio.get_running_loop()
+        self._pausing = loop.create_future()
+        timer = loop.call_later(_PAUSE, self._hurry)
+        try:
+            await self._pausing
+        finally:
+            timer.cancel()
+            self._pausing = None
+
+    def _hurry(self) -> bool:
+        """Have what was received committed now; tell whether it waited."""
+        waits = self._pausing is not None and not self._pausing.done()
+        if waits and self._pausing is not None:
+            self._pausing.set_result(None)
+        return waits
 
     def _not_recorded(self, n: int, error: StoreError) -> None:
         self._metrics.counter("events_dropped", reason="event log").value += n
@@ -329,15 +378,34 @@ class Recorder:
         start = int(content.findtext(f"{{{EVENTS_NS}}}Timestamp") or 0)
         return key, max(0, min(start + int(float(ttl) * 1000), (1 << 62)))
 
-    def _settled(self) -> None:
-        """Wait, on a worker thread, until what was received by now is recorded; a second at most."""
+    async def settled(self) -> None:
+        """Wait until what was received by now is recorded; a second at most."""
         events = self._subscription
         if events is None:
             return
         wanted = self._taken + events.waiting
         end = time.monotonic() + 1.0
         while self._committed < wanted and time.monotonic() < end:
-            time.sleep(0.002)
+            self._hurry()
+            await asyncio.sleep(0.002)
+
+    def _settled(self) -> None:
+        """Do the same on a worker thread."""
+        events = self._subscription
+        if events is not None and self._committed < self._taken + events.waiting:
+            self._wait(self.settled())
+
+    # -- for a gateway in this process
+
+    @property
+    def log(self) -> SettledLog:
+        """The event log, with all that was received by now."""
+        return SettledLog(self._store.log, self.settled)
+
+    @property
+    def values(self) -> KeyValue:
+        """The keys and values beside the log."""
+        return self._store.values
 
     # -- what is promised
 
@@ -389,6 +457,8 @@ class Recorder:
             ends,
             more,
         )
+        if self._hurry():
+            await asyncio.sleep(0)  # what was received before it goes before it into the log
         try:
             (answer,) = await self._store.log.append([entry])
         except StoreError as error:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 if TYPE_CHECKING:
+    from clacks.agent.recording import Recorder
     from clacks.agent.service import Agent
     from clacks.bus import Bus
     from clacks.common.schema import SchemaRegistry
     from clacks.common.settings import Settings
-    from clacks.store import Store
 
 __all__ = ["Record", "running_recorder"]
 
@@ -36,8 +36,8 @@ async def running_recorder(
     *,
     asked: bool | None,
     usual: bool,
-) -> AsyncIterator[Store | None]:
-    """Record while the block runs, and yield the store; None if nothing is recorded.
+) -> AsyncIterator[Recorder | None]:
+    """Record while the block runs, and yield who does; None if nothing is recorded.
 
     Args:
         asked: What the command line says, if it says something.
@@ -70,6 +70,6 @@ async def running_recorder(
             node=agent.node,
             settings=settings.log,
             limits=settings.limits,
-        ),
+        ) as recorder,
     ):
-        yield store
+        yield recorder

@@ -115,7 +115,7 @@ def up(
             async with contextlib.AsyncExitStack() as stack:
                 for part in (bus, running_jobs(bus, agent, registry, settings), agent, web_bus):
                     await stack.enter_async_context(part)
-                store = await stack.enter_async_context(
+                recorder = await stack.enter_async_context(
                     running_recorder(bus, agent, registry, settings, asked=record, usual=True)
                 )
                 gateway = await stack.enter_async_context(
@@ -126,7 +126,7 @@ def up(
                         web,
                         credentials=lambda: server.credentials,
                         rights=lambda: agent.commands.rights,
-                        store=store,
+                        store=recorder,
                         no_auth=no_auth,
                         busy_is_fine=not listen,
                         measured=measured,

@@ -34,6 +34,7 @@ from clacks.net.tls import CertificateWatch, server_context
 from clacks.net.web import WebListener
 
 if TYPE_CHECKING:
+    from clacks.agent.recording import Recorder as LocalRecorder
     from clacks.agent.service import RightsFile
     from clacks.bus import Bus
     from clacks.cli.serving import Logins
@@ -182,7 +183,7 @@ async def running_gateway(
     *,
     credentials: Callable[[], Credentials],
     rights: Callable[[], Rights],
-    store: Store | None = None,
+    store: Store | LocalRecorder | None = None,
     no_auth: bool = False,
     busy_is_fine: bool = False,
     measured: Measured | None = None,

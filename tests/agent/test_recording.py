@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clacks.agent import recording as recording_module
 from clacks.bus import Bus, Subscription
 from clacks.common.errors import CommandRefused, StoreError
 from clacks.common.event import Event
@@ -72,6 +73,58 @@ async def test_a_thousand_events_in_a_row_are_all_recorded_in_order(tmp_path: Pa
         found = [caller_of(REGISTRY.receive(xml)) for xml in await events_of(desk)]
         assert found == [str(n) for n in range(1000)]
         assert desk.bus.metrics.value("events_recorded") == 1000
+
+
+async def arrived(desk: Desk, n: int) -> None:
+    await until(lambda: desk.bus.metrics.value("events_delivered", type="PhoneStatus") >= n)
+
+
+@scenario
+async def test_events_that_come_one_by_one_share_a_commit_that_who_reads_does_not_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "_PAUSE", 3600.0)  # only who reads ends it
+    async with house() as h, recording(h, tmp_path) as desk:
+        bus = await h.bus()
+        for n in range(3):
+            await bus.publish(phone(str(n)))
+            await arrived(desk, n + 1)
+        assert (await desk.store.log.status()).events == 0
+        assert [entry.event.xml for entry in (await desk.recorder.log.read()).entries] == [
+            phone(str(n)).xml for n in range(3)
+        ]
+        await bus.publish(phone("3"))
+        await arrived(desk, 4)
+        page = await bus.call("getEvents", "-1h", address=LOG)
+        assert [caller_of(REGISTRY.receive(event["xml"])) for event in page["events"]] == list("0123")
+        await bus.publish(leave())
+        await until(lambda: desk.bus.metrics.value("events_delivered", type="NodeLeave") >= 1)
+        assert await desk.recorder.log.keys("NodeLeave") == ["n"]
+
+
+@scenario
+async def test_what_is_received_before_an_event_is_stored_stands_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "_PAUSE", 3600.0)
+    async with house() as h, recording(h, tmp_path) as desk:
+        bus = await h.bus()
+        await bus.publish(phone("1"))
+        await arrived(desk, 1)
+        await bus.publish(phone("2"), stored=True)
+        assert [caller_of(REGISTRY.receive(xml)) for xml in await events_of(desk)] == ["1", "2"]
+
+
+@scenario
+async def test_what_waits_for_others_is_recorded_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "_PAUSE", 3600.0)
+    async with house() as h, recording(h, tmp_path) as desk:
+        await (await h.bus()).publish(phone("1"))
+        await arrived(desk, 1)
+        await desk.recorder.close()
+        assert len(await events_of(desk)) == 1
 
 
 @scenario
