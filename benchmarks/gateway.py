@@ -65,7 +65,7 @@ def serve(pipe: Connection, tls: bool, uvloop: bool) -> None:
                     "https", "127.0.0.1", 0, tls=server_context(ensure_local_certificates(folder).server)
                 )
             )
-        async with gateway(recording=True, listeners=more) as served:
+        async with gateway(recording="agent", listeners=more) as served:
             ports = [port for _, port in served.gateway.server.ports]
             pipe.send((ports, served.token("ann", seconds=None)))
             loop = asyncio.get_running_loop()

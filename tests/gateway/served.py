@@ -10,10 +10,12 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
+from clacks.agent.command import CommandRegistry
+from clacks.agent.recording import Recorder
 from clacks.broker.broker import Broker
 from clacks.bus import Bus
 from clacks.common.credentials import Credentials, make_credentials
@@ -24,6 +26,7 @@ from clacks.dialects.access import RateLimit
 from clacks.dialects.delivered import Delivered
 from clacks.dialects.eventhub import EVENTHUB
 from clacks.dialects.exchange import Routes
+from clacks.gateway.history import Readable
 from clacks.gateway.service import Gateway, Options
 from clacks.gateway.tokens import TokenKey, make_token
 from clacks.net.client import LocalConnector
@@ -151,34 +154,49 @@ class Served:
 async def gateway(
     *,
     limits: Limits = DEFAULT_LIMITS,
-    recording: bool = False,
+    recording: bool | Literal["agent"] = False,
     no_auth: bool = False,
     listeners: Iterable[WebListener] = (),
     routes: Routes | None = None,
     options: Mapping[str, Any] | None = None,
     known: Credentials | None = None,
 ) -> AsyncIterator[Served]:
-    """Run everything on loopback; with ``recording`` topic messages and events are in a log."""
+    """Run everything on loopback; with ``recording`` topic messages and events are in a log.
+
+    With ``"agent"`` the recorder of the agent keeps it, on a bus of its own, as in ``clacks up``.
+    """
     rights = [parse_rights(RIGHTS)]
     users: dict[str, Any] = {}
     for name in ("admin", "ann", "bob"):
         users.update(make_credentials(name, "secret").users)
     credentials = Credentials(users) if known is None else known
-    own = rights[0].with_user("clacks:gateway", ("gateway",))
+    own = rights[0].with_user("clacks:gateway", ("gateway",)).with_user("clacks:agent", ("agent",))
     broker = Broker(REGISTRY, own, limits)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(
             BrokerServer(broker, lambda: credentials, host="127.0.0.1", port=0)
         )
-        connector = LocalConnector(lambda: server.local_socket("clacks:gateway"), "clacks:gateway")
-        bus = await stack.enter_async_context(
-            Bus("amqp://localhost/org.clacks", registry=REGISTRY, connector=connector, limits=limits)
-        )
+
+        async def local_bus(user: str) -> Bus:
+            connector = LocalConnector(lambda: server.local_socket(user), user)
+            return await stack.enter_async_context(
+                Bus("amqp://localhost/org.clacks", registry=REGISTRY, connector=connector, limits=limits)
+            )
+
+        bus = await local_bus("clacks:gateway")
         store: SqliteStore | None = None
+        log: Readable | None = None
         if recording:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             store = await stack.enter_async_context(SqliteStore(Path(folder) / "log.db", sync="normal"))
-            stack.push_async_callback(_cancelled, asyncio.create_task(_record(bus, store)))
+            log = store.log
+            if recording == "agent":
+                commands = CommandRegistry(publish=lambda event: None, rights=own, registry=REGISTRY)
+                agent_bus = await local_bus("clacks:agent")
+                recorder = Recorder(agent_bus, REGISTRY, store, commands=commands, node="here")
+                log = (await stack.enter_async_context(recorder)).log
+            else:
+                stack.push_async_callback(_cancelled, asyncio.create_task(_record(bus, store)))
         table = {"/eventhub": EVENTHUB, "/eventhub/": EVENTHUB}
         made = Options(
             paths=table,
@@ -195,7 +213,7 @@ async def gateway(
             limits=limits,
             credentials=lambda: credentials,
             rights=lambda: rights[0],
-            log=store.log if store is not None else None,
+            log=log,
             keys=store.values if store is not None else None,
             metrics=Metrics(),
         )
