@@ -42,13 +42,14 @@ Folder = Annotated[
 
 
 def registry_of(settings: Settings, events: list[Path] | None = None) -> SchemaRegistry:
-    """Return the event types of the package, of plug-ins and of the user's folders; warn of refused files."""
+    """Return the event types of the package, of plug-ins and of the user's folders.
+
+    The registry logs which files it refuses, and every command shows warnings of the log.
+    """
     from clacks.common.schema import SchemaRegistry
 
     registry = SchemaRegistry([*(events or ()), *settings.events])
     registry.load()
-    for refused in registry.refused:
-        output.warning(f"schema refused: {refused}")
     return registry
 
 
@@ -256,9 +257,8 @@ def pull(
     output.note(f"{got} new, {len(schemas)} on the bus")
     from clacks.common.schema import SchemaRegistry
 
-    refused = SchemaRegistry([where, *settings.events]).refused if got else ()
-    for problem in refused:
-        output.warning(f"schema refused: {problem}")
+    if got:
+        SchemaRegistry([where, *settings.events]).load()  # what cannot be used is told now
 
 
 @app.command("asyncapi")

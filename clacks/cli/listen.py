@@ -104,6 +104,10 @@ def listen(
     settings = Settings.load()
     bus_at = bus_url(url, settings, password_file=password_file)
     registry = registry_of(settings, events)
+    for kind in type_ or ():
+        if kind not in registry.kinds:
+            # Not an error: its schema may come while this waits.
+            output.warning(f"no event type {kind} is known here, so none will be shown (clacks events list)")
     seen = 0
 
     async def receive(tracing: Tracing | None) -> None:

@@ -124,7 +124,7 @@ def query(
     variables = _variables(var or ())
     document = None
     if file is not None:
-        document = _document(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+        document = _document(file, sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     if explain:
         _explain(compiled, document, variables)
         return
@@ -201,15 +201,17 @@ def _cost(call: Callable[[], object]) -> tuple[float, int]:
     return statistics.median(taken) / 1000, len(taken)
 
 
-def _document(data: bytes) -> Any:
+def _document(name: str, data: bytes) -> Any:
     """Return the tree of a document: any XML, not only events, and as little trusted."""
     from lxml import etree
 
-    from clacks.common.errors import MalformedEvent
+    from clacks.common.errors import EventError
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise MalformedEvent(error.msg or "no XML", error.lineno) from error
+        # lxml's text ends with the place. Any XML will do here, so it is not said to be no event.
+        what = (error.msg or "").partition(", line ")[0] or "nothing is there"
+        raise EventError(f"{name}: not well-formed XML: {what} (line {error.lineno})") from error
     return root.getroottree()

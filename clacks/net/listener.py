@@ -8,7 +8,9 @@ own messages, in the broker's queues.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 import ssl
 import time
@@ -335,7 +337,10 @@ class BrokerServer:
             except OSError as error:
                 if host == "::1":  # a machine without IPv6
                     continue
-                reason = error.strerror or str(error)
+                # The text of create_server says the address once more.
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                if error.errno == errno.EADDRINUSE:
+                    reason += "; another program, or another clacks, listens there"
                 raise ConnectionFailed(f"cannot listen on {host} port {port}: {reason}") from error
         _log.info("listening scheme=%s host=%s port=%d", scheme, self._host, taken)
         return taken

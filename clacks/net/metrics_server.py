@@ -172,7 +172,10 @@ async def fetch_page(
         error.close()
         raise ConnectionFailed(f"{url}: status {error.code}") from error
     except urllib.error.URLError as error:
-        raise ConnectionFailed(f"{url}: {error.reason}") from error
+        reason = error.reason
+        if isinstance(reason, ConnectionRefusedError):
+            reason = "nobody listens there (was the service started with --metrics? is the port right?)"
+        raise ConnectionFailed(f"{url}: {reason}") from error
     except OSError as error:
         raise ConnectionFailed(f"{url}: {error}") from error
     if len(body) > limits.metrics_page:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 import typer
@@ -16,6 +17,15 @@ def test_types_become_a_query() -> None:
     for name in ("A b", "", "A'", "1A", "*"):
         with pytest.raises((typer.BadParameter, IndexError)):
             type_query([name])
+
+
+@pytest.mark.net
+def test_a_type_that_nobody_knows_is_warned_of(run: Callable) -> None:
+    ended = run("listen", "--type", "FoneStatus", "--url", "amqp://jane:x@127.0.0.1:1")
+    assert "no event type FoneStatus is known here" in ended.err
+    known = run("listen", "--type", "PhoneStatus", "--url", "amqp://jane:x@127.0.0.1:1")
+    assert "no event type" not in known.err
+    assert ended.code == known.code == 6
 
 
 def test_an_event_is_shown_as_xml_or_json() -> None:

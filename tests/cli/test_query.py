@@ -123,6 +123,14 @@ def test_a_hostile_document_does_no_harm(run: Callable, home: Path, document: st
     assert "root:" not in ended.out
 
 
+def test_a_document_that_is_no_xml_is_named_with_the_line(run: Callable, home: Path) -> None:
+    (home / "d.xml").write_text("<a>\n<b>\n</a>")
+    ended = run("query", "d.xml", "-q", "1")
+    assert ended.code == 4
+    assert ended.err.startswith("clacks: d.xml: not well-formed XML: Opening and ending tag mismatch")
+    assert ended.err.count("line 3") == 1
+
+
 def test_one_query_is_needed(run: Callable, file: str) -> None:
     assert run("query", file).code == 2
     assert run("query", file, "-q", "1", "--xquery-file", "q.xq").code == 2

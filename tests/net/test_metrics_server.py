@@ -123,5 +123,5 @@ def test_a_page_that_is_too_large_is_refused() -> None:
 
 
 def test_nobody_there_is_told() -> None:
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailed, match=r"nobody listens there .*--metrics"):
         asyncio.run(fetch_page("http://127.0.0.1:1/metrics", LIMITS))
