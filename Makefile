@@ -46,6 +46,7 @@ broker-table: setup setup-brokers ## run it and write docs/brokers/features.md
 
 prove-filters: setup ## 20,000 random cases: the filter index answers as the engine and SaxonC do
 	$(BIN)/python -m tests.filters.proof 20000 --first 1
+	$(BIN)/python -m tests.filters.grid 5000 --first 1
 
 filter-corpus: setup ## show how many of the example filters the index recognizes
 	$(BIN)/python -m tests.filters.corpus

@@ -363,6 +363,11 @@ def _call(condition: Call, view: View, here: Item, scope: Scope) -> list[Item]:
     arguments = condition.arguments
     if name == "not":  # the effective boolean value of a comparison needs no list
         return [not _truth(arguments[0], view, here, scope)]
+    if name == "to":
+        low = _one(arguments[0], view, here, scope)
+        if low is None:
+            return []  # the engine does not look at the second operand then
+        return call(condition, [[low], _items(arguments[1], view, here, scope)], view)
     if name == "position":
         return [scope[_POSITION]]
     if name == "last":

@@ -306,10 +306,17 @@ class Range(Binary):
 
     @staticmethod
     def between(low: Any, high: Any) -> Sequence[Any]:
-        """Return the integers between two atomic values, empty if one is None."""
-        if low is None or high is None:
+        """Return the integers between two atomic values, empty if one is None.
+
+        The first one is an error if it is no integer, though the second is empty (3.3.1: an operand is
+        treated as an argument of a function).
+        """
+        if low is None:
             return EMPTY
-        first, last = bound(low), bound(high)
+        first = bound(low)
+        if high is None:
+            return EMPTY
+        last = bound(high)
         if last < first:
             return EMPTY
         if last - first >= 2**62:

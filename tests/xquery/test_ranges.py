@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clacks.common.errors import QueryBudgetExceeded
+from clacks.common.errors import QueryBudgetExceeded, QueryEvaluationError
 from clacks.xquery import BROKER_BUDGET, compile_query
 from tests.costs import cpu_seconds
 
@@ -54,3 +54,14 @@ def test_going_through_a_huge_range_ends_within_the_budget_of_a_broker(query):
             compiled.evaluate(None)
 
     assert cpu_seconds(run) < 0.25
+
+
+@pytest.mark.parametrize("query", ["'1' to ()", "1.5 to ()", "(1, 2) to ()", "1 to '2'"])
+def test_an_end_of_a_range_that_is_no_integer_is_an_error(query):
+    with pytest.raises(QueryEvaluationError, match="XPTY0004"):
+        compile_query(query).evaluate()
+
+
+def test_a_range_without_a_beginning_looks_no_further():
+    assert compile_query("() to xs:integer('x')").evaluate() == []
+    assert compile_query("1 to ()").evaluate() == []
