@@ -183,6 +183,19 @@ def test_common_does_not_use_the_network(file: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_page_on_the_design_shows_the_layers_as_they_are() -> None:
+    page = (ROOT / "docs" / "design.md").read_text("utf-8")
+    rows = page.partition("```text\n")[2].partition("```")[0].splitlines()
+    shown = []
+    for row in reversed(rows):
+        names: list[str] = []
+        for name in row[:55].split():
+            # ".truenas" is what begins as the one before it.
+            names.append(names[-1].rpartition(".")[0] + name if name.startswith(".") else f"clacks.{name}")
+        shown.append(sorted(names))
+    assert shown == [sorted(names) for names in LAYERS]
+
+
 def test_every_exception_is_still_needed() -> None:
     used = {
         (one, two)

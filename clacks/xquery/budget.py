@@ -70,6 +70,8 @@ class QueryBudget:
 
 
 DEFAULT = QueryBudget()
+"""What a query has of which nobody said anything."""
+
 BROKER_BUDGET = QueryBudget(steps=100_000, seconds=0.02)
 """For queries of others inside a broker or gateway, where everybody waits for the answer."""
 

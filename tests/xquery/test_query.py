@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import gc
 import resource
+import subprocess
 import sys
 import time
 from decimal import Decimal
@@ -160,6 +161,19 @@ def test_resolvers_open_only_what_the_caller_gives():
     )
     assert run(query, resolvers=resolvers) == [5, True, False, "1"]
     assert asked == ["urn:event", "urn:x"]
+
+
+@pytest.mark.slow
+def test_the_engine_brings_nothing_of_the_bus_along():
+    program = (
+        "import sys; from clacks.xquery import compile_query; compile_query('1 + 1').evaluate();"
+        "print(*sorted(name for name in sys.modules if name.partition('.')[0] in ('clacks', 'proton')"
+        " and not name.startswith('clacks.xquery')))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.split() == [
+        "clacks", "clacks.common", "clacks.common.errors", "clacks.common.limits", "clacks.common.xmltext",
+    ]  # fmt: skip
 
 
 def test_token_table_of_elementpath_is_not_changed():
