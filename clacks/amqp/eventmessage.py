@@ -15,7 +15,7 @@ from typing import Any, Final
 from clacks.amqp.messages import Message, encode, encode_body
 from clacks.amqp.types import encode_value
 
-__all__ = ["EVENT_CONTENT_TYPE", "ON_BEHALF_OF", "RESERVED", "EventEncoder", "EventIdentity", "attributes_of"]
+__all__ = ["EVENT_CONTENT_TYPE", "ON_BEHALF_OF", "RESERVED", "EventEncoder", "EventIdentity"]
 
 EVENT_CONTENT_TYPE: Final = "application/xml"
 ON_BEHALF_OF: Final = "clacks_on_behalf_of"
@@ -155,12 +155,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value
-
-
-def attributes_of(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the CloudEvents attributes by their own names, from properties in either spelling."""
-    return {
-        name[12:]: value
-        for name, value in properties.items()
-        if name.startswith(("cloudEvents_", "cloudEvents:"))
-    }

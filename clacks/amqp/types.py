@@ -301,7 +301,6 @@ def skip_value(data: bytes, at: int) -> int:
 
 
 _PACK_U32 = struct.Struct(">BI").pack
-_PACK_I32 = struct.Struct(">Bi").pack
 _PACK_I64 = struct.Struct(">Bq").pack
 _PACK_U64 = struct.Struct(">BQ").pack
 _PACK_F64 = struct.Struct(">Bd").pack

@@ -16,7 +16,7 @@ from clacks.amqp.links import Sender
 from clacks.amqp.profiles import NodeKind, Profile
 from clacks.common.errors import LinkRefused
 
-__all__ = ["Line", "LinkOwner", "Outlet", "permanent"]
+__all__ = ["Line", "Outlet", "permanent"]
 
 _PERMANENT = frozenset(
     {
@@ -34,13 +34,6 @@ _PERMANENT = frozenset(
 def permanent(condition: str) -> bool:
     """Tell whether it makes no sense to ask for a link again that was refused with this condition."""
     return condition in _PERMANENT
-
-
-class LinkOwner(Protocol):
-    """Who opened a link: gets its events."""
-
-    def on_link(self, event: ConnectionEvent) -> None:
-        """Take an event of a link that was opened with this owner."""
 
 
 class Line(Protocol):

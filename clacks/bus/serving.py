@@ -154,11 +154,6 @@ class Service:
         for desk in self._desks:
             desk.restore()
 
-    def abandon(self) -> None:
-        """Let who waits for the broker's agreement fail."""
-        for desk in self._desks:
-            desk.fail(ConnectionLost("the bus was closed"))
-
     def take(self, desk: _Desk, body: bytes, incoming: Incoming | None) -> None:
         """Take a call off its queue."""
         loop = asyncio.get_running_loop()

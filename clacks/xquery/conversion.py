@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from elementpath.datatypes import AnyAtomicType, AnyURI, Float, UntypedAtomic
+from elementpath.datatypes import AnyURI, Float, UntypedAtomic
 
 from clacks.xquery.budget import exceeded
 from clacks.xquery.errors import failure
@@ -314,8 +314,3 @@ class CoercedFunction(FunctionItem):
         parameters, result = self.signature
         converted = [convert(a, t, f"argument {n}") for n, (a, t) in enumerate(zip(args, parameters), 1)]
         return convert(self.target.call(ctx, converted), result, "result")
-
-
-def is_atomic_value(item: Any) -> bool:
-    """Tell whether an item is atomic."""
-    return type(item) in EXACT or isinstance(item, AnyAtomicType)

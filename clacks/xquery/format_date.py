@@ -35,7 +35,6 @@ DEFAULTS = {
     "Y": "1", "M": "1", "D": "1", "d": "1", "F": "n", "W": "1", "w": "1", "H": "1", "h": "1", "P": "n",
     "m": "01", "s": "01", "f": "1", "Z": "01:01", "z": "01:01", "C": "n", "E": "n",
 }  # fmt: skip
-MARKER = re.compile(r"([YMDdFWwHhPmsfZzCE])(.*?)(?:,(\*|[0-9]+)(?:-(\*|[0-9]+))?)?", re.S)
 CALENDARS = frozenset({"AD", "ISO"})
 KNOWN_CALENDARS = frozenset(
     re.findall(

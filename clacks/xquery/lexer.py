@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NAME", "Unit", "name_at", "qname_end", "scan", "skip_space"]
+__all__ = ["NAME", "Unit", "qname_end", "scan", "skip_space"]
 
 NAME_START = (
     "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f"
@@ -140,8 +140,3 @@ def name_unit(source: str, start: int, end: int) -> Unit:
         if source.startswith("*", braced.end()):
             return Unit("name", "*", start, braced.end() + 1, uri)
     return Unit("invalid", "Q{", start, end)
-
-
-def name_at(source: str, offset: int) -> str:
-    """Return the character or name at ``offset`` after space, to look ahead without parsing."""
-    return scan(source, offset).text

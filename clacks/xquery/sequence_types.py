@@ -140,11 +140,6 @@ def derives_from(name: str, base: str) -> bool:
     return False
 
 
-def is_atomic(item: object) -> bool:
-    """Tell whether an item is an atomic value."""
-    return type(item) in EXACT or isinstance(item, (AnyAtomicType, str, int, float, Decimal))
-
-
 class ItemType:
     """What one item may be."""
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from clacks.amqp.eventmessage import ON_BEHALF_OF, EventEncoder, attributes_of
+from clacks.amqp.eventmessage import ON_BEHALF_OF, EventEncoder
 from clacks.amqp.messages import decode
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC).timestamp()
@@ -88,10 +88,3 @@ def test_nobody_overwrites_what_the_bus_says() -> None:
 
 def test_without_a_login_there_is_no_user_id() -> None:
     assert decode(EventEncoder(None, "urn:x", "i").encode("A", b"", NOW)).user_id is None
-
-
-def test_attributes_are_found_in_both_spellings() -> None:
-    assert attributes_of({"cloudEvents_id": "1", "cloudEvents:type": "A", "room": "r"}) == {
-        "id": "1",
-        "type": "A",
-    }
