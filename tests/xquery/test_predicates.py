@@ -59,6 +59,18 @@ def test_position_is_a_question_of_arithmetic(query, result):
     assert compile_query(query, budget=BROKER_BUDGET).evaluate(None) == result
 
 
+def test_a_predicate_that_is_the_same_for_all_items_comes_before_what_it_filters():
+    query = compile_query(
+        "declare variable $r external; declare variable $n external; declare variable $unused := error();"
+        "(1 div $n)[$r = 1]"
+    )
+    assert query.evaluate(None, {"r": 2, "n": 0}) == []
+    assert query.evaluate(None, {"r": 1, "n": 1}) == [1]
+    with pytest.raises(QueryError) as caught:
+        query.evaluate(None, {"r": 1, "n": 0})
+    assert caught.value.code == "FOAR0001"
+
+
 ROW = etree.fromstring("<r>" + "".join(f"<{'ab'[n % 2]} n='{n}'/>" for n in range(20)) + "</r>")
 
 
