@@ -315,8 +315,8 @@ def test_query_sees_no_environment():
 
 
 def test_the_usual_budget_and_that_of_a_broker_are_the_promised_ones():
-    assert DEFAULT == QueryBudget(10**6, 10**5, 4 * 2**20, 1000, 4096, 1.0)
-    assert BROKER_BUDGET == QueryBudget(10**5, 10**5, 4 * 2**20, 1000, 4096, 0.02)
+    assert QueryBudget(10**6, 10**5, 4 * 2**20, 1000, 4096, 1.0) == DEFAULT
+    assert QueryBudget(10**5, 10**5, 4 * 2**20, 1000, 4096, 0.02) == BROKER_BUDGET
     assert compile_query("1").budget is DEFAULT
 
 
