@@ -411,6 +411,7 @@ class Broker:
         speaker = speaker_of(event)
         if speaker is not None and not self.rights.may_announce(user, speaker):
             raise Refused(UNAUTHORIZED, f"{user} may not speak as {speaker[:100]!r}", "foreign id")
+        self.registry.share(event)
         raw = envelope.raw
         content = Content(raw, envelope, event.root)
         topic, expires = self._event_prefix + subject, envelope.expires(self.now)

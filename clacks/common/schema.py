@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lxml import etree
 
@@ -35,6 +35,9 @@ __all__ = ["ENTRY_POINTS", "SchemaRegistry", "builtin_folder", "default_registry
 
 ENTRY_POINTS = "clacks.events"
 """Group of entry points; each names a package or module whose folder holds schema files."""
+
+_SHARED: Final = 16 * 1024
+"""Bytes of a document whose event is kept for others: its tree may take ten times as much."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +99,7 @@ class SchemaRegistry:
         self._plugin_errors: tuple[SchemaError, ...] = ()
         self._loaded: _State | None = None
         self._loading = threading.Lock()
+        self._shared: tuple[_State | None, Event] | None = None
 
     # Reading the files
 
@@ -250,6 +254,22 @@ class SchemaRegistry:
             if of_type is not None and of_type.accepts(root, xml):
                 return Event(of_type, root, xml)
         return self._second_look(root, xml, newer_ok)
+
+    def share(self, event: Event) -> None:
+        """Keep an event that was received for others of this process, who get its document next: `shared`.
+
+        That is for a broker: what it accepted goes to the buses of its process, and need not be parsed and
+        validated once more by each of them. Only the last event is kept, and no large one.
+        """
+        if len(event.xml) <= _SHARED:
+            self._shared = self._loaded, event
+
+    def shared(self, data: bytes) -> Event | None:
+        """Return the event of a document if it was shared last, and the schemas are still the same."""
+        kept = self._shared
+        if kept is None or kept[1].xml != data or kept[0] is not self._loaded:
+            return None
+        return kept[1]
 
     def event(self, element: etree._Element, *, newer_ok: bool = False) -> Event:
         """Make an event of a tree that somebody built; the tree is taken over, not copied.

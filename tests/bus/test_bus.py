@@ -49,6 +49,19 @@ async def test_an_event_reaches_a_subscriber() -> None:
 
 
 @scenario
+async def test_buses_beside_their_broker_get_the_event_that_it_accepted() -> None:
+    async with house() as h:
+        first, second = await h.bus(), await h.bus()
+        async with await first.subscribe(PHONE) as one, await second.subscribe(PHONE) as other:
+            for n in range(2):
+                sent = phone(str(n))
+                await first.publish(sent)
+                event = await anext(one)
+                assert await anext(other) is event
+                assert (event is sent, event.xml) == (False, sent.xml)
+
+
+@scenario
 async def test_events_may_be_given_as_element_bytes_and_text() -> None:
     async with house() as h:
         bus = await h.bus()

@@ -144,6 +144,30 @@ def test_a_valid_document_becomes_an_event() -> None:
     assert repr(received) == "<Event PhoneStatus>"
 
 
+def test_the_last_event_that_was_shared_is_had_again_by_its_document() -> None:
+    registry = registry_of(builtin=True)
+    first, second = (registry.receive(phone(status)) for status in ("busy", "free"))
+    assert registry.shared(first.xml) is None
+    registry.share(first)
+    assert registry.shared(bytes(bytearray(first.xml))) is first
+    assert registry.shared(second.xml) is None
+    registry.share(second)
+    assert registry.shared(first.xml) is None
+    assert registry.shared(second.xml) is second
+
+
+def test_an_event_is_not_shared_beyond_a_change_of_schemas_nor_if_it_is_large(tmp_path: Path) -> None:
+    registry = registry_of(tmp_path, builtin=True)
+    event = registry.receive(phone())
+    registry.share(event)
+    write(tmp_path, Another=simple("Another"))
+    assert registry.reload()
+    assert registry.shared(event.xml) is None
+    large = registry.receive(phone("x" * 20_000))
+    registry.share(large)
+    assert registry.shared(large.xml) is None
+
+
 def test_text_is_received_like_bytes() -> None:
     assert REGISTRY.receive(phone().decode()).xml == phone()
 
