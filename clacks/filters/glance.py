@@ -13,10 +13,13 @@ from typing import Final, Protocol
 from clacks.filters.parts import SEPARATOR, PartSearch
 from clacks.filters.values import to_doubles
 
-__all__ = ["HEAD", "Glance"]
+__all__ = ["EDGE", "HEAD", "Glance"]
 
 HEAD: Final = 4
 """Characters by which long texts are told apart first; few values share them with a text."""
+EDGE: Final = 6
+"""Characters of a beginning or an end that are searched for with the parts of texts: so many that they tell
+more than the hash tables of `HEAD`, so few that a thousand texts that begin alike are one."""
 
 
 class Asked(Protocol):
@@ -24,10 +27,6 @@ class Asked(Protocol):
 
     @property
     def equal(self) -> dict[str, int]: ...
-    @property
-    def heads(self) -> dict[str, int]: ...
-    @property
-    def tails(self) -> dict[str, int]: ...
     @property
     def parts(self) -> PartSearch: ...
 
@@ -51,18 +50,18 @@ class Glance:
 
     @cached_property
     def parts(self) -> set[str]:
-        """Parts of values that are asked for."""
-        return self._asked.parts.find(SEPARATOR.join(self.texts))
+        """Parts of values that are asked for; those at an end have a separator before or behind them."""
+        return self._asked.parts.find(f"{SEPARATOR}{SEPARATOR.join(self.texts)}{SEPARATOR}")
 
     @cached_property
     def heads(self) -> Set[str]:
-        """Beginnings of values with which texts begin that are asked for."""
-        return self._asked.heads.keys() & {text[:HEAD] for text in self.texts}
+        """The first characters of texts that are asked for and with which values may begin."""
+        return {part[1 : HEAD + 1] for part in self.parts if part[0] == SEPARATOR}
 
     @cached_property
     def tails(self) -> Set[str]:
-        """Ends of values with which texts end that are asked for."""
-        return self._asked.tails.keys() & {text[-HEAD:] for text in self.texts}
+        """The last characters of texts that are asked for and with which values may end."""
+        return {part[-HEAD - 1 : -1] for part in self.parts if part[-1] == SEPARATOR}
 
     @cached_property
     def numbers(self) -> tuple[float, ...]:

@@ -13,7 +13,8 @@ from typing import Final
 
 from clacks.filters.entry import Entry
 from clacks.filters.facts import Fact
-from clacks.filters.glance import HEAD, Glance
+from clacks.filters.glance import EDGE, Glance
+from clacks.filters.leaves import Leaves
 from clacks.filters.parts import SEPARATOR, PartSearch
 from clacks.filters.tables import Bands, Beginnings, Ends, Table, Thresholds
 from clacks.filters.values import to_doubles
@@ -34,45 +35,48 @@ _MOST_OF_THEM: Final = 2
 class Asked:
     """What the slots of one index ask for together, whatever their paths.
 
+    Args:
+        edges: Whether large events are looked at together for beginnings and ends, too.
+
     Attributes:
         equal: The texts of equalities, and how many ask for each.
-        heads: The first characters of texts with which values begin, in the same way.
-        tails: The last characters of texts with which values end.
-        parts: The parts of texts.
+        parts: The parts of texts, and the first and last characters of beginnings and ends with a separator
+            before or behind them.
+        contained: How many of these are parts that may be anywhere.
     """
 
-    __slots__ = ("equal", "heads", "parts", "tails")
+    __slots__ = ("_edges", "_leaves", "contained", "equal", "parts")
 
-    def __init__(self) -> None:
+    def __init__(self, *, edges: bool) -> None:
+        self._edges = edges
+        self._leaves: Leaves | None = None
         self.equal: dict[str, int] = {}
-        self.heads: dict[str, int] = {}
-        self.tails: dict[str, int] = {}
         self.parts = PartSearch()
+        self.contained = 0
 
     def add(self, kind: str, text: str) -> None:
         """Ask for one more text."""
-        if kind == "contains":
+        if kind == "=":
+            self.equal[text] = self.equal.get(text, 0) + 1
+        elif kind == "contains":
+            before = len(self.parts)
             self.parts.add(text)
-        else:
-            asked, key = self._counts(kind, text)
-            asked[key] = asked.get(key, 0) + 1
+            self.contained += len(self.parts) - before
+        elif self._edges:
+            self.parts.add(_edge(kind, text))
 
     def remove(self, kind: str, text: str) -> None:
         """Undo one `add`."""
-        if kind == "contains":
-            self.parts.remove(text)
-        else:
-            asked, key = self._counts(kind, text)
-            asked[key] -= 1
-            if not asked[key]:
-                del asked[key]
-
-    def _counts(self, kind: str, text: str) -> tuple[dict[str, int], str]:
         if kind == "=":
-            return self.equal, text
-        if kind == "starts-with":
-            return self.heads, Beginnings.piece(text, HEAD)
-        return self.tails, Ends.piece(text, HEAD)
+            self.equal[text] -= 1
+            if not self.equal[text]:
+                del self.equal[text]
+        elif kind == "contains":
+            before = len(self.parts)
+            self.parts.remove(text)
+            self.contained += len(self.parts) - before
+        elif self._edges:
+            self.parts.remove(_edge(kind, text))
 
     def parts_in(self, view: View) -> set[str]:
         """Return the parts that occur in the text of an event; none of its elements holds another."""
@@ -84,10 +88,15 @@ class Asked:
         """Return what the elements of these names have in common with what is asked for."""
         glance = view.glances.get(tags)
         if glance is None:
-            elements = list(view.root.iter(*tags))
-            texts = node_texts(elements) if elements else set()
-            glance = view.glances[tags] = Glance(texts, self)
+            if self._leaves is None:
+                self._leaves = Leaves()
+            glance = view.glances[tags] = Glance(self._leaves.texts(view.root, tags), self)
         return glance
+
+
+def _edge(kind: str, text: str) -> str:
+    """Return what is searched for instead of a beginning or an end."""
+    return SEPARATOR + text[:EDGE] if kind == "starts-with" else text[-EDGE:] + SEPARATOR
 
 
 class Slot:
@@ -114,7 +123,7 @@ class Slot:
     )
 
     def __init__(self, asked: Asked | None = None) -> None:
-        self._asked = asked if asked is not None else Asked()
+        self._asked = asked if asked is not None else Asked(edges=False)
         self.reads_values = False
         """Whether anything beyond presence is asked here."""
         self.reads_numbers = False
@@ -242,7 +251,7 @@ class Slot:
     def _reads_alone(self) -> bool:
         """Whether most parts of texts that anybody asks for are asked for here."""
         return self._contains is not None and (
-            len(self._contains.rows) * _MOST_OF_THEM >= len(self._asked.parts)
+            len(self._contains.rows) * _MOST_OF_THEM >= self._asked.contained
         )
 
     def lacks_parts(self, view: View) -> bool:

@@ -284,9 +284,11 @@ class Beginnings:
     def meets(self, values: set[str], heads: Set[str]) -> bool:
         """Tell whether `find` collects something.
 
-        Of the first characters of the values those are in ``heads`` with which any text of any table begins.
+        ``heads`` are the first characters of what any table is asked for and some value begins with.
         """
-        if not self._short and self._lengths.keys().isdisjoint(heads):
+        if self._lengths.keys().isdisjoint(heads) and (
+            not self._short or self.table.rows.keys().isdisjoint(heads)
+        ):
             return False
         found: set[Entry] = set()
         self.find(values, found)

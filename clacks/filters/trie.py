@@ -71,11 +71,6 @@ class _Branch:
         return bool(self.children or self.below or self.others)
 
     @property
-    def valued(self) -> bool:
-        """Whether nothing is asked but what the values are, nor anything further on."""
-        return self.slot is not None and self.slot.valued and not self.leads_on
-
-    @property
     def passage(self) -> bool:
         """Whether nothing is asked here, and all that is asked further on libxml2 finds by name."""
         return (
@@ -131,7 +126,7 @@ class PathTrie:
 
     def __init__(self) -> None:
         self._top = _Branch(())
-        self._asked = Asked()
+        self._asked = Asked(edges=True)
 
     def slot(self, path: AbsolutePath) -> Slot:
         """Return the slot of a path, made if it is not there."""
@@ -256,12 +251,19 @@ def _find(table: dict[str, _Branch], view: View, work: _Work, asked: Asked) -> N
 
 def _possible(table: dict[str, _Branch], view: View, asked: Asked) -> dict[str, _Branch]:
     """Leave out the branches that ask for values which no element of their name has."""
-    left = {tag: branch for tag, branch in table.items() if not _lacks_parts(branch, view)}
-    valued = {tag: branch.slot for tag, branch in left.items() if branch.valued}
+    left: dict[str, _Branch] = {}
+    valued: dict[str, Slot] = {}
+    for tag, branch in table.items():
+        slot = branch.slot
+        if slot is not None and slot.valued and not branch.leads_on:
+            if slot.only_parts and slot.lacks_parts(view):
+                continue
+            valued[tag] = slot
+        left[tag] = branch
     if len(valued) >= _LISTS:
         glance = asked.glance(view, tuple(valued))
         for tag, slot in valued.items():
-            if slot is not None and not slot.meets(glance):
+            if not slot.meets(glance):
                 del left[tag]
     return left
 
@@ -275,7 +277,11 @@ def _lacks_parts(branch: _Branch, view: View) -> bool:
 def _is_large(view: View) -> bool:
     """Tell whether an event has many elements, so that libxml2 had better be asked for those of a name."""
     if view.large is None:
-        view.large = next(islice(view.root.iter("*"), 4 * _MANY, None), None) is not None
+        # Many of what an event is about, as a rule: then they need not be listed.
+        below = next(view.root.iterchildren("*"), None)
+        view.large = (below is not None and len(below) > 4 * _MANY) or (
+            next(islice(view.root.iter("*"), 4 * _MANY, None), None) is not None
+        )
     return view.large
 
 

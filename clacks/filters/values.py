@@ -108,6 +108,8 @@ def to_double(text: str) -> float | None:
         return None
 
 
+_FIRST: Final = frozenset("0123456789+-.I" + _SPACE)
+_OF_NUMBERS: Final = b"0123456789+-.eEINF\0" + _SPACE.encode()
 # Between two texts of a list, what may be a number; of these characters Python reads what XML Schema does.
 _NUMBERS: Final = re.compile("\0([-+.0-9I \t\r\n][-+.0-9eEINF \t\r\n]*)(?=\0)")
 
@@ -118,7 +120,10 @@ def to_doubles(texts: Collection[str]) -> tuple[list[float], bool]:
     NaN does not count as one: no comparison finds it.
     """
     if len(texts) > 1:
-        found = _NUMBERS.findall("\0" + "\0".join(texts) + "\0")
+        found = [text for text in texts if text and text[0] in _FIRST]
+        together = "\0".join(found)
+        if together.encode("utf-8", "surrogatepass").translate(None, _OF_NUMBERS):
+            found = _NUMBERS.findall(f"\0{together}\0")
         try:
             numbers = list(map(float, found))
         except ValueError:

@@ -32,6 +32,12 @@ TEXTS = (
     "bus",
     "sy",
     "usyx",
+    "abc",
+    "abcd",
+    "abcdef",
+    "abcdefg",
+    "abcdefgh",
+    "bcdefgh",
     "\u00e4rger",
     "no",
 )
@@ -118,7 +124,8 @@ def test_the_glance_reads_each_element_once_for_all_that_is_asked() -> None:
     view = View(root)
     assert not list(index._paths.walk(view))
     (glance,) = view.glances.values()
-    assert glance.texts == {"host1", "host2", "0.5", "7", "900", "NaN", "disk full", "all is well", "", "1"}
+    values = {"host1", "host2", "0.5", "7", "900", "NaN", "disk full", "all is well", "", "1"}
+    assert glance.texts == {*values, "2"}  # that of f:Right, for which nobody asks
 
 
 def facts() -> st.SearchStrategy[Fact]:
@@ -143,7 +150,7 @@ def facts() -> st.SearchStrategy[Fact]:
 def test_a_slot_that_wakes_somebody_meets_the_glance(
     here: list[Fact], elsewhere: list[Fact], texts: list[str], more: set[str]
 ) -> None:
-    asked = Asked()
+    asked = Asked(edges=True)
     slot, other = Slot(asked), Slot(asked)
     for serial, fact in enumerate((*here, *elsewhere)):
         entry = Entry(serial, serial, "", Access(frozenset((fact,))), None, None)
@@ -158,3 +165,54 @@ def test_a_slot_that_wakes_somebody_meets_the_glance(
     # Of its own values it says no more than is there; only of bands it does not look for the one.
     if not more and all(fact.kind != "between" for fact in here):
         assert meets is bool(found)
+
+
+ODD_TEXTS = (
+    "odd<!-- c -->ity",
+    "<![CDATA[odd]]>ity",
+    "odd<?p?>ity",
+    "<Left>odd</Left><Right>ity</Right>",
+    "<Left>oddity</Left>",
+    "",
+)
+ODD_NUMBERS = ("4<!-- c -->5", " 45 ", "4<Left>5</Left>", "\t+4.5e1", "INF")
+ODD_CONDITIONS = {
+    "Name": (
+        ". = 'oddity'",
+        ". = ''",
+        "starts-with(., 'oddi')",
+        "starts-with(., 'oddity')",
+        "ends-with(., 'dity')",
+        "ends-with(., 'oddity')",
+        "contains(., 'ddit')",
+    ),
+    "Load": (". > 44", ". = 45", ". >= 44 and . <= 45"),
+    "Left": (". = 'not there'",),
+}
+
+
+@pytest.mark.slow
+def test_a_leaf_like_no_other_is_found_in_an_index_that_knows_the_others() -> None:
+    queries = [
+        f"{PROLOG}//f:Entry/f:{name}[{condition}]"
+        for name, conditions in ODD_CONDITIONS.items()
+        for condition in conditions
+    ]
+    index = FilterIndex()
+    for query in queries:
+        index.add(query, query)
+    keeping = etree.XMLParser(strip_cdata=False)
+    regular = "<Entry><Name>host1</Name><Load>0.5</Load><Note/></Entry>" * 20
+    odd = (
+        "<Note/>",
+        *(f"<Name>{text}</Name>" for text in ODD_TEXTS),
+        *(f"<Load>{text}</Load>" for text in ODD_NUMBERS),
+    )
+    wanted: set[str] = set()
+    for leaf in odd:
+        report = f"<Report>{regular}<Entry>{leaf}</Entry></Report>"
+        root = etree.fromstring(f"<Event xmlns='http://www.gonicus.de/Events'>{report}</Event>", keeping)
+        expected = {query for query in queries if alone(query, root)}
+        assert index.match(root) == expected, leaf
+        wanted |= expected
+    assert wanted == {query for query in queries if "not there" not in query}
