@@ -250,7 +250,10 @@ class Engine:
             lib.pn_transport_push(transport, ffi.from_buffer(view[:taken]), taken)
             self.pump()
             view = view[taken:]
-        self.touch()
+        if lib.pn_transport_pending(
+            transport
+        ):  # below zero: nothing more will be written, which is news, too
+            self.touch()
 
     @property
     def failure(self) -> tuple[str, str]:

@@ -298,6 +298,19 @@ def test_the_driver_is_asked_once_until_it_writes():
     assert len(asked) == 2
 
 
+def test_the_driver_is_not_asked_to_write_when_there_is_nothing_to_say():
+    pair = Pair(window=4)
+    asked: list[int] = []
+    pair.server.engine.on_work = lambda: asked.append(len(pair.server.got))
+    for body in (b"a", b"b", b"c"):
+        pair.sender.send(body)
+        pair.server.engine.receive(pair.client.engine.bytes_to_send())
+        pair.server.engine.bytes_to_send()
+    assert pair.server.got == [b"a", b"b", b"c"]
+    # It has something to say when half of the credit is used.
+    assert 0 < len(asked) < 3
+
+
 def test_a_failing_head_does_not_meet_the_same_event_again():
     pair = Pair()
     pair.server.fail = ZeroDivisionError()
