@@ -35,7 +35,7 @@ _DIRECT: Final = frozenset(("child", "descendant"))
 class _Branch:
     """One place in the tree of paths: what is asked there, and the steps that lead on."""
 
-    __slots__ = ("_find", "below", "children", "direct", "others", "path", "slot")
+    __slots__ = ("_ways", "below", "children", "direct", "others", "path", "slot")
 
     def __init__(self, path: AbsolutePath) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class _Branch:
         self.below: dict[str, _Branch] = {}
         """Descendants by exact name."""
         self.others: dict[tuple[str, NameTest | str], _Branch] = {}
-        self._find: etree.XPath | None = None
+        self._ways: list[etree.XPath] | None = None
 
     def table(self, axis: str, test: NameTest | str) -> tuple[dict[object, _Branch], object]:
         """Return the table of steps in which this one is, and its key there."""
@@ -92,16 +92,42 @@ class _Branch:
             ((axis, test),) = self.path
             if axis == "descendant" and isinstance(test, NameTest):
                 return cast("list[Node]", list(root.iter(test.tag)))  # sooner than by XPath
-        if self._find is None:
-            self._find = _compile(self.path)
-        return cast("list[Node]", self._find(root))
+        if self._ways is None:
+            self._ways = [_compile(part, whole=number == 0) for number, part in enumerate(_parts(self.path))]
+        first, *others = self._ways
+        nodes = cast("list[etree._Element]", first(root))
+        for way in others:
+            nodes = [hit for node in _outermost(nodes) for hit in cast("list[etree._Element]", way(node))]
+        return cast("list[Node]", nodes)
 
 
-def _compile(path: AbsolutePath) -> etree.XPath:
+def _parts(path: AbsolutePath) -> list[AbsolutePath]:
+    """Cut a path before each step to descendants but the first of all.
+
+    From many nodes at once libxml2 compares each descendant that it finds with all those before.
+    """
+    cuts = [at for at, (axis, _) in enumerate(path) if axis == "descendant" and at]
+    return [path[low:high] for low, high in zip([0, *cuts], [*cuts, len(path)])]
+
+
+def _outermost(nodes: list[etree._Element]) -> Iterator[etree._Element]:
+    """Yield the nodes, which are in the order of the document, that are not inside of others."""
+    if len(nodes) == 1:
+        yield nodes[0]
+        return
+    outer: set[etree._Element] = set()
+    for node in nodes:
+        if outer.isdisjoint(node.iterancestors()):
+            outer.add(node)
+            yield node
+
+
+def _compile(path: AbsolutePath, whole: bool) -> etree.XPath:
+    """Return a path as XPath: a ``whole`` one begins at the root, another at some node."""
     steps: list[str] = []
     namespaces: dict[str, str] = {}
     for number, (axis, test) in enumerate(path):
-        if number == 0:
+        if whole and number == 0:
             # The context is the root element, which need not be at the top of its tree.
             axis = "self" if axis == "child" else "descendant-or-self"
         steps.append(f"{axis}::{_xpath_test(test, namespaces) if isinstance(test, NameTest) else test}")
