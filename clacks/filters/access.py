@@ -363,7 +363,9 @@ def _property(left: Property, sign: str, constants: list[str | float | None]) ->
     default = left.default
     if default is not None and (not isinstance(default, Literal) or default.value in constants):
         return UNKNOWN
-    return Access(frozenset(Fact(left.name, "=", constant) for constant in constants), decides=True)
+    # Without constants it is never true, but an error if the property is not given: see `_compare`.
+    facts = frozenset(Fact(left.name, "=", constant) for constant in constants)
+    return Access(facts, decides=bool(constants))
 
 
 def _call(call: Call, here: Where, places: Places) -> Access:

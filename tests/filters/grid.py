@@ -24,9 +24,11 @@ __all__ = ["disagreements", "queries"]
 
 PROLOG = (
     "declare namespace f='http://www.gonicus.de/Events'; declare variable $p external; "
+    "declare variable $q external; declare variable $r external := '1'; "
     "declare function local:first($x) { head($x) }; "
 )
 PROPERTIES = {"p": "1"}
+"""Of the messages; ``$q`` is never given."""
 INSIDE = [
     "<K><A>1</A></K>",
     "<K><A>1</A><A>2</A></K>",
@@ -84,6 +86,8 @@ true()
 (1, 2)
 xs:date('2026-11-21')
 $p
+$q
+$r
 count(f:A)
 position()
 last()
@@ -173,6 +177,8 @@ empty(/f:Event/f:K[{}])
 count(/f:Event/f:K[{}]) = 1
 /f:Event/f:K[{}] = '1'
 (/f:Event/f:K[{}], /f:Event/f:L)
+/f:Event/f:K | /f:Event/f:K[{}]
+/f:Event/f:K[{}] or /f:Event/f:K
 /f:Event/(f:K | f:L)[{}]
 /f:Event/f:K[{}][1]
 let $e := ./f:Event return $e/f:K[{}]

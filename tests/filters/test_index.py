@@ -368,6 +368,16 @@ def test_every_operand_compares_with_several_values_as_the_engine_says(sign: str
                     assert index.match(event, {"p": "1"}) == ({"key"} if alone else set()), (query, event)
 
 
+@pytest.mark.parametrize(
+    "query", ["$p = () or /f:Event/*", "/f:Event/*[$p = ()] or /f:Event/*", "/f:Event/(* | *[$p = ()])"]
+)
+def test_property_that_is_not_given_is_an_error_though_it_is_compared_with_nothing(query: str) -> None:
+    index = FilterIndex()
+    index.add("key", f"{PROLOG} declare variable $p external; {query}")
+    assert index.match(EVENT, {"p": "1"}) == {"key"}
+    assert index.match(EVENT) == set()
+
+
 def test_thresholds_wake_the_filters_below_the_value() -> None:
     index = FilterIndex()
     for number in range(20):
