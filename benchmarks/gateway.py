@@ -32,6 +32,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -149,13 +150,18 @@ def serve_bare(pipe: Connection, tls: bool, uvloop: bool) -> None:
 
 
 class Server:
-    """The gateway's process, as the bench sees it."""
+    """The gateway's process, or that of a peer, as the bench sees it."""
 
-    def __init__(self, *, tls: bool = False, uvloop: bool = False, bare: bool = False) -> None:
+    def __init__(
+        self,
+        target: Callable[[Connection, bool, bool], None] = serve,
+        *,
+        tls: bool = False,
+        uvloop: bool = False,
+    ) -> None:
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        self.bare = bare
-        target = serve_bare if bare else serve
+        self.bare = target is serve_bare
         self.process = context.Process(target=target, args=(theirs, tls, uvloop), daemon=True)
         self.process.start()
         self.pipe = ours
@@ -532,7 +538,7 @@ async def many(server: Server, count: int) -> None:
 def measure(name: str, *args: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     tls = "tls" in args
-    server = Server(tls=tls, uvloop="uvloop" in args, bare="bare" in args)
+    server = Server(serve_bare if "bare" in args else serve, tls=tls, uvloop="uvloop" in args)
     numbers = [float(arg) for arg in args if arg not in ("tls", "uvloop", "bare")]
     try:
         match name:
