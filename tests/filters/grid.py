@@ -156,6 +156,51 @@ OF_ONE = [
         "nilled",
     ),
 ]
+SIMPLE = """
+f:A
+f:B
+f:A/text()
+f:A/@x
+f:E/f:A
+.
+string(f:A)
+number(f:A)
+count(f:A)
+'1'
+'abc'
+1
+9
+()
+('1', '2')
+$p
+$q
+""".strip().splitlines()
+BEGINNINGS = """
+/f:Event/f:K
+//f:K
+/f:Event/*
+/*/*
+(/f:Event/f:K)
+/f:Event/(f:K | f:L)
+/f:Event/f:K/f:A
+//f:A
+.//f:K
+./f:Event/f:K
+""".strip().splitlines()
+PAIRS = """
+{0} | {1}
+{0} or {1}
+{0} and {1}
+not({0}) or {1}
+({0}, {1})
+if ({0}) then {1} else 1
+{0} = {1}
+count(({0}, {1})) > 1
+some $k in {0} satisfies $k[{2}]
+every $k in {0} satisfies $k[{2}]
+for $k in {0} where $k[{2}] return $k/f:A
+let $k := {0} return exists($k[{2}])
+""".strip().splitlines()
 PLACES = """
 /f:Event/f:K[{}]
 not(/f:Event/f:K[{}])
@@ -191,10 +236,14 @@ typeswitch (/f:Event/f:K/({})) case empty-sequence() return 1 default return 0
 """.strip().splitlines()
 
 
-def conditions(choice: random.Random) -> str:
-    """Draw a condition."""
-    first, second = choice.choice(OPERANDS), choice.choice(OPERANDS)
-    kind = choice.random()
+def operand(choice: random.Random) -> str:
+    """Draw an operand; the simple ones more often, or most comparisons are errors."""
+    return choice.choice(SIMPLE if choice.random() < 0.6 else OPERANDS)
+
+
+def leaf(choice: random.Random) -> str:
+    """Draw a condition without conditions inside."""
+    first, second, kind = operand(choice), operand(choice), choice.random()
     if kind < 0.65:
         return f"({first}) {choice.choice(OPERATORS)} ({second})"
     if kind < 0.85:
@@ -202,14 +251,45 @@ def conditions(choice: random.Random) -> str:
     return f"{choice.choice(OF_ONE)}({first})"
 
 
+def condition(choice: random.Random, depth: int) -> str:
+    """Draw a condition."""
+    kind = choice.random()
+    if depth == 0 or kind < 0.4:
+        return leaf(choice)
+    first, second = condition(choice, depth - 1), condition(choice, depth - 1)
+    if kind < 0.7:
+        return f"({first}) {choice.choice(('and', 'or'))} ({second})"
+    if kind < 0.78:
+        return f"not({first})"
+    if kind < 0.9:
+        word = choice.choice(("some", "every"))
+        inner = choice.choice((first, f"$v {choice.choice(OPERATORS)} ({operand(choice)})"))
+        return f"({word} $v in ({operand(choice)}) satisfies ({inner}))"
+    if kind < 0.94:
+        return f"(if ({first}) then ({second}) else ({leaf(choice)}))"
+    return f"exists(f:A[{first}])" if kind < 0.97 else f"(let $v := ({operand(choice)}) return ({first}))"
+
+
+def path(choice: random.Random) -> str:
+    """Draw a path with predicates."""
+    depth = choice.choice((0, 1, 1, 2))
+    predicates = "".join(f"[{condition(choice, depth)}]" for _ in range(choice.choice((0, 1, 1, 1, 2))))
+    further = choice.choice(("/f:A", "/f:A/text()", "/..", "/@x", "//f:A")) if choice.random() < 0.2 else ""
+    return f"{choice.choice(BEGINNINGS)}{predicates}{further}"
+
+
 def queries(seed: int) -> Iterator[str]:
     """Draw queries without end."""
     choice = random.Random(seed)
     while True:
-        condition = conditions(choice)
-        if choice.random() < 0.3:
-            condition = f"({condition}) {choice.choice(('and', 'or'))} ({conditions(choice)})"
-        yield PROLOG + choice.choice(PLACES).format(condition)
+        kind = choice.random()
+        if kind < 0.4:
+            query = choice.choice(PLACES).format(condition(choice, choice.choice((0, 1))))
+        elif kind < 0.7:
+            query = path(choice)
+        else:
+            query = choice.choice(PAIRS).format(path(choice), path(choice), condition(choice, 1))
+        yield PROLOG + query
 
 
 def disagreements(seed: int, total: int) -> Iterator[tuple[str, str, bool, bool, bool]]:
