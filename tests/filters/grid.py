@@ -2,7 +2,7 @@
 
 The random queries of `tests.filters.generation` look like filters; most of these do not. They are drawn from
 a grid: operand, operator, operand, and where a condition can stand. `python -m tests.filters.grid 20000`
-draws as many and prints what disagrees.
+draws as many, after all that are simple, and prints what disagrees.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from lxml import etree
@@ -20,7 +21,7 @@ from clacks.filters.index import FilterIndex
 from clacks.xquery import compile_query, wrap
 from tests.filters.proof import as_if_large
 
-__all__ = ["disagreements", "queries"]
+__all__ = ["disagreements", "queries", "table"]
 
 PROLOG = (
     "declare namespace f='http://www.gonicus.de/Events'; declare variable $p external; "
@@ -278,6 +279,15 @@ def path(choice: random.Random) -> str:
     return f"{choice.choice(BEGINNINGS)}{predicates}{further}"
 
 
+def table() -> Iterator[str]:
+    """Return each operator and each function with each two of the simple operands, in three places."""
+    leaves = [f"{first} {sign} {second}" for first in SIMPLE for sign in OPERATORS for second in SIMPLE]
+    leaves += [f"{name}({first}, {second})" for first in SIMPLE for name in OF_TWO for second in SIMPLE]
+    for each in leaves:
+        for place in ("/f:Event/f:K[{}]", "/f:Event/f:K[not({})]", "/f:Event/(f:K | f:K[{}])"):
+            yield PROLOG + place.format(each)
+
+
 def queries(seed: int) -> Iterator[str]:
     """Draw queries without end."""
     choice = random.Random(seed)
@@ -292,8 +302,8 @@ def queries(seed: int) -> Iterator[str]:
         yield PROLOG + query
 
 
-def disagreements(seed: int, total: int) -> Iterator[tuple[str, str, bool, bool, bool]]:
-    """Ask ``total`` queries that compile about all events.
+def disagreements(asked: Iterable[str]) -> Iterator[tuple[str, str, bool, bool, bool]]:
+    """Ask those queries that compile about all events.
 
     Yields:
         Query, event, and what engine, index, and index in the ways of large events say, where they differ.
@@ -302,15 +312,11 @@ def disagreements(seed: int, total: int) -> Iterator[tuple[str, str, bool, bool,
         f"<Event xmlns='http://www.gonicus.de/Events'>{inside}</Event>".encode() for inside in INSIDE
     ]
     trees = [wrap(etree.fromstring(document)) for document in documents]
-    done = 0
-    for text in queries(seed):
+    for text in asked:
         try:
             query = compile_query(text)
         except QueryError:
             continue
-        if done == total:
-            return
-        done += 1
         index = FilterIndex()
         index.add("key", text)
         for inside, document, tree in zip(INSIDE, documents, trees):
@@ -331,17 +337,18 @@ def matches(query: Any, tree: Any) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="compare index and engine on queries from a grid")
-    parser.add_argument("queries", type=int)
+    parser.add_argument("queries", type=int, help="how many are drawn, besides the whole table")
     parser.add_argument("--first", type=int, default=1, help="the seed")
     chosen = parser.parse_args()
+    asked = [*table(), *islice(queries(chosen.first), chosen.queries)]
     wrong = 0
-    for text, inside, alone, found, in_bulk in disagreements(chosen.first, chosen.queries):
+    for text, inside, alone, found, in_bulk in disagreements(asked):
         wrong += 1
         if wrong <= 20:
             print(
                 f"{text.removeprefix(PROLOG)}\n  {inside}: engine {alone}, index {found}, in bulk {in_bulk}"
             )
-    print(f"{chosen.queries} queries about {len(INSIDE)} events each, {wrong} disagreements")
+    print(f"{len(asked):,} queries about {len(INSIDE)} events each, {wrong} disagreements")
     return 1 if wrong else 0
 
 
