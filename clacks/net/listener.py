@@ -8,9 +8,7 @@ own messages, in the broker's queues.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import socket
 import ssl
 import time
@@ -23,6 +21,7 @@ from clacks.broker.peer import BrokerConnection
 from clacks.common import audit
 from clacks.common.credentials import Credentials, ScramKeys
 from clacks.common.errors import BusError, ConnectionFailed
+from clacks.net.ports import why_not
 from clacks.net.tls import channel_of
 from clacks.net.verifier import Logins
 
@@ -337,11 +336,7 @@ class BrokerServer:
             except OSError as error:
                 if host == "::1":  # a machine without IPv6
                     continue
-                # The text of create_server says the address once more.
-                reason = os.strerror(error.errno) if error.errno else str(error)
-                if error.errno == errno.EADDRINUSE:
-                    reason += "; another program, or another clacks, listens there"
-                raise ConnectionFailed(f"cannot listen on {host} port {port}: {reason}") from error
+                raise ConnectionFailed(f"cannot listen on {host} port {port}: {why_not(error)}") from error
         _log.info("listening scheme=%s host=%s port=%d", scheme, self._host, taken)
         return taken
 

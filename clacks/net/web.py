@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import ssl
 import stat
@@ -30,6 +29,7 @@ from clacks.common.limits import Limits
 from clacks.common.metrics import Metrics
 from clacks.dialects.exchange import Request, Response
 from clacks.dialects.session import Hello
+from clacks.net.ports import why_not
 from clacks.net.tls import channel_of
 from clacks.net.web_frames import chunk, plain, text_frame
 from clacks.net.web_link import Link
@@ -260,10 +260,7 @@ class WebServer:
                 port = int(opened.sockets[0].getsockname()[1])
         except OSError as error:
             where = str(listener.path) if listener.path else f"{listener.host} port {listener.port}"
-            reason = error.strerror or str(error)
-            if error.errno is not None:
-                reason = os.strerror(error.errno)
-            raise ConnectionFailed(f"cannot listen on {where}: {reason}") from error
+            raise ConnectionFailed(f"cannot listen on {where}: {why_not(error)}") from error
         self.ports.append((listener, port))
         _log.info("listening kind=%s host=%s port=%d", listener.kind, listener.host, port)
 

@@ -154,7 +154,7 @@ async def test_tls_gets_a_renewed_certificate_without_a_restart_and_holds_little
 @scenario
 async def test_a_port_that_is_taken_is_an_error_with_its_number() -> None:
     async with gateway() as served:
-        with pytest.raises(ConnectionFailed, match=str(served.port)):
+        with pytest.raises(ConnectionFailed, match=f"port {served.port}: .*; another program"):
             async with gateway(listeners=[WebListener("http", "127.0.0.1", served.port)]):
                 pass
 
