@@ -53,12 +53,13 @@ LONG = QueryBudget(steps=10_000_000, seconds=60)
 ASKING = "environment-variable('x') = 'x'"
 
 
-def test_collector_rests_while_a_query_with_a_short_budget_runs(working: None) -> None:
-    assert noted(ASKING, BROKER_BUDGET) == [False]
+@pytest.mark.parametrize("budget", [BROKER_BUDGET, DEFAULT])
+def test_collector_rests_while_a_query_with_a_short_budget_runs(working: None, budget: QueryBudget) -> None:
+    assert noted(ASKING, budget) == [False]
 
 
 def test_collector_works_while_a_query_with_a_long_budget_runs(working: None) -> None:
-    assert noted(ASKING, DEFAULT) == [True]
+    assert noted(ASKING, LONG) == [True]
 
 
 def test_collector_works_again_after_a_query_that_failed(working: None) -> None:
