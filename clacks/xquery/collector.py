@@ -19,7 +19,7 @@ from clacks.xquery.budget import QueryBudget
 __all__ = ["LONGEST_REST", "Growth", "rest", "work_again"]
 
 LONGEST_REST = 1.0
-"""Seconds of a budget up to which the collector rests: those of the usual one, which bounds the nodes as well."""
+"""Seconds of a budget up to which the collector rests: those of the usual one, which bounds nodes as well."""
 
 
 def rest(budget: QueryBudget) -> bool:
