@@ -277,8 +277,10 @@ def _in_turns(
         parse()
         between = time.process_time()
         match()
-        parsings.append(between - start)
-        ratios.append((time.process_time() - between) / (between - start) - 1)
+        end = time.process_time()
+        if between > start:  # a clock that stood still for a moment says nothing
+            parsings.append(between - start)
+            ratios.append((end - between) / (between - start) - 1)
     return statistics.median(parsings) * 1e6, statistics.median(ratios)
 
 
