@@ -313,10 +313,11 @@ class Recorder:
 
     def _hurry(self) -> bool:
         """Have what was received committed now; tell whether it waited."""
-        waits = self._pausing is not None and not self._pausing.done()
-        if waits and self._pausing is not None:
-            self._pausing.set_result(None)
-        return waits
+        pausing = self._pausing
+        if pausing is None or pausing.done():
+            return False
+        pausing.set_result(None)
+        return True
 
     def _not_recorded(self, n: int, error: StoreError) -> None:
         self._metrics.counter("events_dropped", reason="event log").value += n

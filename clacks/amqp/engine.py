@@ -250,9 +250,8 @@ class Engine:
             lib.pn_transport_push(transport, ffi.from_buffer(view[:taken]), taken)
             self.pump()
             view = view[taken:]
-        if lib.pn_transport_pending(
-            transport
-        ):  # below zero: nothing more will be written, which is news, too
+        # Below zero: nothing more will be written, which is news, too.
+        if lib.pn_transport_pending(transport):
             self.touch()
 
     @property

@@ -27,7 +27,6 @@ from clacks.xquery.condition_types import (
     mentions_position,
 )
 from clacks.xquery.conditions import ANY, Call, Condition, Filter, For, If, NameTest, Opaque, Path, Step
-from clacks.xquery.predicates import is_condition
 
 __all__ = ["PATHS"]
 
@@ -138,7 +137,7 @@ def _extended(reader: Reader, start: Condition, right: Any, bound: Bound) -> Con
         condition = _predicate(reader, right[1], bound)
         if not may_count(condition):
             inner = _extended(reader, start, right[0], bound)
-            if _comes_first(right) and not cannot_fail(inner):
+            if right.comes_first and not cannot_fail(inner):
                 raise NotUnderstood("a condition that comes before what may fail")
             return _onto(reader, inner, Step("self", "node()", (condition,)))
     if right.symbol == "/" and _is_pathlike(right) and not _is_anywhere(right[0]):
@@ -205,7 +204,7 @@ def _filter(reader: Reader, token: Any, here: Here, bound: Bound) -> Condition:
         return start
     nodes = gives_nodes(start, reader.nodes)
     condition = _predicate(reader, predicate, bound, nodes=nodes)
-    if _comes_first(token) and not cannot_fail(start):
+    if token.comes_first and not cannot_fail(start):
         if isinstance(condition, int) or not cannot_fail(condition):
             raise NotUnderstood("a condition that comes before what may fail, and may fail itself")
         return If(condition, start, EMPTY)
@@ -214,11 +213,6 @@ def _filter(reader: Reader, token: Any, here: Here, bound: Bound) -> Condition:
     if not may_count(condition) and isinstance(start, Call) and start.name == "union":
         return _onto(reader, start, Step("self", "node()", (condition,)))
     return Filter(start, condition)
-
-
-def _comes_first(token: Any) -> bool:
-    """Tell whether the engine looks at the predicate first: it is the same condition for all items."""
-    return bool(token.steady) and is_condition(token[1])
 
 
 def _set(name: str) -> Form:

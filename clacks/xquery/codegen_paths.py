@@ -184,7 +184,7 @@ LOOPS[SimpleMap] = rounds_of_map
 @writer(Filter)
 def filtered(unit: Unit, token: Any) -> Value:
     left, predicate = token._items
-    if token.steady and is_condition(predicate):
+    if token.comes_first:
         return held(unit, left, predicate)
     if is_asked_of_each(predicate):
         value = unit.write(left)

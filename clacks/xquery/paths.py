@@ -479,7 +479,12 @@ class SimpleMap(Expression):
 
 @token("[", lbp=80)
 class Filter(Expression):
-    """``primary[predicate]``; items: primary and predicate. A step takes its predicates itself."""
+    """``primary[predicate]``; items: primary and predicate. A step takes its predicates itself.
+
+    Attributes:
+        steady: Whether the predicate is the same for all items.
+        comes_first: Whether it is a condition besides, and so looked at before the items.
+    """
 
     peers = False
 
@@ -497,12 +502,13 @@ class Filter(Expression):
         self._items = [left, predicate]
         self.peers = getattr(left, "peers", False)
         self.steady = predicate.ignores_focus
+        self.comes_first = self.steady and is_condition(predicate)
         return self
 
     def run(self, ctx: Context) -> Sequence[Any]:
         """Evaluate."""
         left, predicate = self._items
-        if self.steady and is_condition(predicate):
+        if self.comes_first:
             # Where it does not hold, nobody needs the items (2.3.4); if it fails, they decide.
             try:
                 if not predicate.truth(ctx):
